@@ -1,0 +1,1 @@
+"""The gateway of the stand-in: sessions that hear what happens, over WebSockets."""

@@ -1,0 +1,54 @@
+"""Which intent an event needs, by Discord's list of intents."""
+
+GUILDS = 1 << 0
+GUILD_MEMBERS = 1 << 1
+GUILD_WEBHOOKS = 1 << 5
+GUILD_PRESENCES = 1 << 8
+GUILD_MESSAGES = 1 << 9
+GUILD_MESSAGE_REACTIONS = 1 << 10
+GUILD_MESSAGE_TYPING = 1 << 11
+DIRECT_MESSAGES = 1 << 12
+DIRECT_MESSAGE_REACTIONS = 1 << 13
+DIRECT_MESSAGE_TYPING = 1 << 14
+MESSAGE_CONTENT = 1 << 15
+
+PRIVILEGED = GUILD_MEMBERS | GUILD_PRESENCES | MESSAGE_CONTENT
+"""These must be switched on for an app before it may ask for them."""
+USUAL = GUILD_MEMBERS | MESSAGE_CONTENT
+"""The privileged intents switched on for our app unless a test changes it."""
+KNOWN = (1 << 17) - 1 | 0b11 << 20 | 0b11 << 24
+"""Every bit that is an intent; others close the connection with 4013."""
+
+_MESSAGES = (GUILD_MESSAGES, DIRECT_MESSAGES)
+_REACTIONS = (GUILD_MESSAGE_REACTIONS, DIRECT_MESSAGE_REACTIONS)
+_NEEDS = {
+    "GUILD_CREATE": (GUILDS, 0),
+    "GUILD_UPDATE": (GUILDS, 0),
+    "GUILD_DELETE": (GUILDS, 0),
+    "CHANNEL_CREATE": (GUILDS, 0),
+    "CHANNEL_UPDATE": (GUILDS, 0),
+    "CHANNEL_DELETE": (GUILDS, 0),
+    "CHANNEL_PINS_UPDATE": (GUILDS, DIRECT_MESSAGES),
+    "THREAD_CREATE": (GUILDS, 0),
+    "THREAD_UPDATE": (GUILDS, 0),
+    "THREAD_DELETE": (GUILDS, 0),
+    "THREAD_LIST_SYNC": (GUILDS, 0),
+    "GUILD_MEMBER_ADD": (GUILD_MEMBERS, 0),
+    "GUILD_MEMBER_UPDATE": (GUILD_MEMBERS, 0),
+    "GUILD_MEMBER_REMOVE": (GUILD_MEMBERS, 0),
+    "WEBHOOKS_UPDATE": (GUILD_WEBHOOKS, 0),
+    "MESSAGE_CREATE": _MESSAGES,
+    "MESSAGE_UPDATE": _MESSAGES,
+    "MESSAGE_DELETE": _MESSAGES,
+    "MESSAGE_DELETE_BULK": _MESSAGES,
+    "MESSAGE_REACTION_ADD": _REACTIONS,
+    "MESSAGE_REACTION_REMOVE": _REACTIONS,
+    "MESSAGE_REACTION_REMOVE_ALL": _REACTIONS,
+    "MESSAGE_REACTION_REMOVE_EMOJI": _REACTIONS,
+    "TYPING_START": (GUILD_MESSAGE_TYPING, DIRECT_MESSAGE_TYPING),
+}
+
+
+def needed(event: str, *, direct: bool) -> int:
+    """The intent an event needs, 0 where every session hears it."""
+    return _NEEDS.get(event, (0, 0))[direct]

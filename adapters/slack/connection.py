@@ -1,0 +1,78 @@
+"""One Socket Mode connection of Bolt, held until it is cancelled or lost for good."""
+
+import asyncio
+import contextlib
+from typing import Any
+
+from slack_bolt.adapter.socket_mode.async_handler import AsyncSocketModeHandler
+from slack_bolt.async_app import AsyncApp
+from slack_sdk.socket_mode.aiohttp import SocketModeClient
+
+from adapters.slack.failures import translated
+
+PING_SECONDS = 5
+"""A dead connection shows after this many seconds; the SDK then opens another."""
+CONNECT_SECONDS = 30
+RESTORE_SECONDS = 30
+WATCH_SECONDS = 1
+CLOSE_SECONDS = 2
+
+
+async def hold(app: AsyncApp, app_token: str) -> None:
+    """Connect and stay so until cancelled. The SDK replaces a connection that Slack recycles.
+
+    Raises SendError and its kinds where Slack refuses the connection, ConnectionError where one
+    cannot be restored.
+    """
+    handler = AsyncSocketModeHandler(app, app_token, ping_interval=PING_SECONDS)
+    socket = handler.client
+    socket.proxy = app.client.proxy
+    try:
+        await _connect(socket)
+        await _watch(socket)
+    finally:
+        await _close(socket)
+
+
+async def _connect(socket: SocketModeClient) -> None:
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            # The SDK's connect() would ask for this address for ever, even with a bad token.
+            socket.wss_uri = await socket.issue_new_wss_url()
+            await socket.connect()  # type: ignore[no-untyped-call]
+    except Exception as error:
+        failure = translated(error, "opening a Socket Mode connection")
+        if failure is None:
+            raise
+        raise failure from error
+
+
+async def _watch(socket: SocketModeClient) -> None:
+    """Return never. Raises ConnectionError when the SDK does not get the connection back."""
+    loop = asyncio.get_running_loop()
+    alive_at = loop.time()
+    while True:
+        await asyncio.wait({socket.message_processor}, timeout=WATCH_SECONDS)
+        if socket.message_processor.done():
+            raise ConnectionError("the Slack client stopped reading its events")
+        if await socket.is_connected():
+            alive_at = loop.time()
+        elif loop.time() - alive_at > RESTORE_SECONDS:
+            raise ConnectionError(f"no Slack connection for {RESTORE_SECONDS} seconds")
+
+
+async def _close(socket: SocketModeClient) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await socket.close()  # type: ignore[no-untyped-call]
+    # The SDK's close() ends early where the far side does not answer, and waits for no task.
+    left: list[Any] = [
+        socket.message_processor,
+        socket.current_session_monitor,
+        socket.message_receiver,
+    ]
+    tasks = [task for task in left if task is not None]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await socket.aiohttp_client_session.close()

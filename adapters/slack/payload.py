@@ -1,0 +1,46 @@
+"""Reading Slack's payloads: fields that must be there, and the time stamps that name messages."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeAlias
+
+JsonDict: TypeAlias = dict[str, Any]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_TS = re.compile(r"(\d{1,11})(?:\.(\d{1,6}))?", re.ASCII)
+MICROSECONDS = 6
+
+
+def need(payload: JsonDict, path: str, what: str) -> str:
+    """The text at a dotted path. Raises ValueError naming what is missing."""
+    value: Any = payload
+    for key in path.split("."):
+        value = value.get(key) if isinstance(value, dict) else None
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{what} without {path}")
+    return value
+
+
+def inner(payload: JsonDict, key: str, what: str) -> JsonDict:
+    """The object at a key. Raises ValueError naming what is missing."""
+    value = payload.get(key)
+    if not value or not isinstance(value, dict):
+        raise ValueError(f"{what} without {key}")
+    return value
+
+
+def position(ts: str) -> int:
+    """A message's `ts` as microseconds since 1970. Raises ValueError for what is no time stamp."""
+    match = _TS.fullmatch(ts)
+    if not match:
+        raise ValueError(f"{ts!r} is no time stamp of Slack")
+    seconds, fraction = match.groups(default="")
+    return int(seconds + fraction.ljust(MICROSECONDS, "0"))
+
+
+def moment(ts: str) -> datetime:
+    """The exact moment of a `ts`."""
+    try:
+        return _EPOCH + timedelta(microseconds=position(ts))
+    except OverflowError:
+        raise ValueError(f"{ts!r} is later than any calendar") from None

@@ -1,0 +1,263 @@
+"""What was said and done, kept as rows. Transactions only; every function may safely be repeated.
+
+Rows are written in the order of their keys, so that two writers cannot block each other for good.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import Any, TypeAlias, TypeVar
+
+from sqlalchemy import case, func, or_
+from sqlmodel import Session
+
+from bridge.messages import (
+    ChannelNamed,
+    ChannelRef,
+    Deleted,
+    Edited,
+    PersonNamed,
+    Posted,
+    Reacted,
+)
+from bridge.models import Channel, Message, Person, Reaction
+from bridge.pending import MESSAGE
+from bridge.rules import Trigger
+from bridge.store import insert_into
+
+MessageKey: TypeAlias = tuple[str, str, str]
+"""Account, channel, native id."""
+Own: TypeAlias = Callable[[str], bool]
+"""Whether an author is one of our own accounts."""
+Row: TypeAlias = dict[str, Any]
+E = TypeVar("E")
+
+_KEY = ["account", "channel", "native_id"]
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+
+
+def add_posts(session: Session, posts: Sequence[Posted], now: datetime, own: Own) -> list[Trigger]:
+    """Write posts; the new ones by others come back, to be judged by rules.
+
+    A row that only an edit or a delete had made becomes whole; what they said of it stays.
+    """
+    rows = [_message_row(post, now, own=own(post.author)) for post in _latest(posts, message_key)]
+    if not rows:
+        return []
+    insert = insert_into(session, Message)
+    new, old = insert.excluded, MESSAGE.c
+    untouched = old.edited_at.is_(None) & old.deleted_at.is_(None)
+    kept_if_touched = ("text", "mentions", "links", "files")
+    taken_over = ("author", "author_name", "thread", "reply_to", "by_bot", "own", "private", "link")
+    statement = insert.on_conflict_do_update(
+        index_elements=_KEY,
+        set_={
+            "posted": True,
+            "sent_at": new.sent_at,
+            **{name: new[name] for name in taken_over},
+            **{name: case((untouched, new[name]), else_=old[name]) for name in kept_if_touched},
+        },
+        where=~old.posted,
+    ).returning(
+        old.id,
+        old.account,
+        old.channel,
+        old.native_id,
+        old.author,
+        old.text,
+        old.sent_at,
+        old.mentions,
+        old.by_bot,
+        old.private,
+        old.own,
+        old.deleted_at,
+    )
+    return [
+        Trigger(
+            id=row.id,
+            channel=ChannelRef(row.account, row.channel),
+            native_id=row.native_id,
+            author=row.author,
+            text=row.text,
+            sent_at=row.sent_at,
+            mentions=unpacked(row.mentions),
+            by_bot=row.by_bot,
+            private=row.private,
+        )
+        for row in session.execute(statement, sorted(rows, key=_row_key))
+        if not row.own and row.deleted_at is None
+    ]
+
+
+def apply_edits(session: Session, edits: Iterable[Edited], now: datetime, own: Own) -> None:
+    """Write how messages read now; the newest edit wins, whatever the order of arrival."""
+    newest = _latest(
+        sorted(edits, key=lambda one: one.edited_at), lambda one: message_key(one.message)
+    )
+    rows = [
+        _message_row(edit.message, now, own=own(edit.message.author))
+        | {"edited_at": edit.edited_at, "posted": False}
+        for edit in newest
+    ]
+    if not rows:
+        return
+    insert = insert_into(session, Message)
+    new, old = insert.excluded, MESSAGE.c
+    statement = insert.on_conflict_do_update(
+        index_elements=_KEY,
+        set_={name: new[name] for name in ("text", "mentions", "links", "files", "edited_at")},
+        where=or_(old.edited_at.is_(None), old.edited_at <= new.edited_at),
+    )
+    session.execute(statement, sorted(rows, key=_row_key))
+
+
+def apply_deletes(session: Session, deletes: Sequence[Deleted], now: datetime) -> None:
+    """Mark messages as gone, also those that we have not seen yet."""
+    rows = [
+        {
+            "account": one.channel.account,
+            "channel": one.channel.id,
+            "native_id": one.native_id,
+            "position": one.position,
+            "author": "",
+            "sent_at": one.deleted_at,
+            "received_at": now,
+            "deleted_at": one.deleted_at,
+            "posted": False,
+        }
+        for one in _latest(deletes, message_key)
+    ]
+    if not rows:
+        return
+    insert = insert_into(session, Message)
+    statement = insert.on_conflict_do_update(
+        index_elements=_KEY,
+        set_={"deleted_at": func.coalesce(MESSAGE.c.deleted_at, insert.excluded.deleted_at)},
+    )
+    session.execute(statement, sorted(rows, key=_row_key))
+
+
+def apply_reactions(session: Session, reactions: Iterable[Reacted]) -> None:
+    """Write who reacts with what now; the newest event wins."""
+    in_time = sorted(reactions, key=lambda one: one.at)
+    newest = _latest(in_time, lambda one: (*message_key(one), one.person, one.emoji))
+    rows = [
+        {
+            "account": one.channel.account,
+            "channel": one.channel.id,
+            "native_id": one.native_id,
+            "person": one.person,
+            "emoji": storable(one.emoji),
+            "active": one.added,
+            "at": one.at,
+        }
+        for one in newest
+    ]
+    if not rows:
+        return
+    insert = insert_into(session, Reaction)
+    statement = insert.on_conflict_do_update(
+        index_elements=[*_KEY, "person", "emoji"],
+        set_={"active": insert.excluded.active, "at": insert.excluded.at},
+        where=Reaction.__table__.c.at <= insert.excluded.at,  # type: ignore[attr-defined]
+    )
+    session.execute(statement, sorted(rows, key=_row_key))
+
+
+def name_channels(session: Session, named: Sequence[ChannelNamed]) -> None:
+    """Write what channels are called."""
+    rows = [
+        {
+            "account": one.channel.account,
+            "id": one.channel.id,
+            "name": storable(one.name),
+            "private": one.private,
+        }
+        for one in _latest(named, lambda one: one.channel)
+    ]
+    if rows:
+        insert = insert_into(session, Channel)
+        set_ = {"name": insert.excluded.name, "private": insert.excluded.private}
+        statement = insert.on_conflict_do_update(index_elements=["account", "id"], set_=set_)
+        session.execute(statement, sorted(rows, key=lambda row: (row["account"], row["id"])))
+
+
+def name_people(session: Session, named: Sequence[PersonNamed]) -> None:
+    """Write what people are called; an unknown zone leaves the known one."""
+    rows = [
+        {
+            "account": one.account,
+            "id": one.person,
+            "name": storable(one.name),
+            "bot": one.bot,
+            "zone": one.zone,
+        }
+        for one in _latest(named, lambda one: (one.account, one.person))
+    ]
+    if rows:
+        insert = insert_into(session, Person)
+        new, old = insert.excluded, Person.__table__.c  # type: ignore[attr-defined]
+        zone = func.coalesce(func.nullif(new.zone, ""), old.zone)
+        set_ = {"name": new.name, "bot": new.bot, "zone": zone}
+        statement = insert.on_conflict_do_update(index_elements=["account", "id"], set_=set_)
+        session.execute(statement, sorted(rows, key=lambda row: (row["account"], row["id"])))
+
+
+def message_key(event: Posted | Deleted | Reacted) -> MessageKey:
+    """What names a message everywhere."""
+    return event.channel.account, event.channel.id, event.native_id
+
+
+def _message_row(post: Posted, now: datetime, *, own: bool) -> Row:
+    return {
+        "account": post.channel.account,
+        "channel": post.channel.id,
+        "native_id": post.native_id,
+        "position": post.position,
+        "author": post.author,
+        "author_name": storable(post.author_name),
+        "text": storable(post.text),
+        "sent_at": post.sent_at,
+        "received_at": now,
+        "thread": post.thread,
+        "reply_to": post.reply_to,
+        "by_bot": post.by_bot,
+        "own": own,
+        "private": post.private,
+        "posted": True,
+        "mentions": packed(post.mentions),
+        "links": packed(post.links),
+        "files": packed(post.files),
+        "link": storable(post.link),
+    }
+
+
+def storable(text: str) -> str:
+    """The text with what a store cannot hold (NUL, lone surrogates) as U+FFFD."""
+    return text if text.isascii() and "\0" not in text else _UNSTORABLE.sub("\ufffd", text)
+
+
+def packed(items: Iterable[str]) -> str:
+    """Several short texts in one column, a line each."""
+    return storable("\n".join(item.replace("\n", " ") for item in items))
+
+
+def unpacked(text: str) -> tuple[str, ...]:
+    """The texts that `packed` put together."""
+    return tuple(text.split("\n")) if text else ()
+
+
+def _latest(events: Iterable[E], key: Callable[[E], Any]) -> list[E]:
+    return list({key(event): event for event in events}.values())
+
+
+def _row_key(row: Row) -> tuple[Any, ...]:
+    """One order for all writers; posts of a channel in the platform's own order."""
+    return (
+        row["account"],
+        row["channel"],
+        row.get("position", 0),
+        row["native_id"],
+        row.get("person", ""),
+        row.get("emoji", ""),
+    )

@@ -1,0 +1,149 @@
+"""A batch of events becomes one transaction: messages, what they owe, what no longer matters."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeVar
+
+from sqlalchemy import select, tuple_
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
+from sqlmodel import Session
+
+from bridge import archive, outbox
+from bridge.archive import MessageKey, Own, message_key
+from bridge.errors import StoreError
+from bridge.lanes import ensure_lanes
+from bridge.messages import (
+    ChannelNamed,
+    ChannelRef,
+    Deleted,
+    Edited,
+    Event,
+    PersonNamed,
+    Posted,
+    Reacted,
+)
+from bridge.models import Quarantine
+from bridge.pending import MESSAGE, pending_for
+from bridge.rules import RuleBook, no_longer_matters
+from bridge.store import Store
+
+E = TypeVar("E")
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What came of a batch. `owed` pairs a lane with the moment something is due in it."""
+
+    stored: int = 0
+    owed: tuple[tuple[int, datetime], ...] = ()
+    cancelled: int = 0
+    quarantined: int = 0
+
+    def __add__(self, other: "Taken") -> "Taken":
+        return Taken(
+            self.stored + other.stored,
+            self.owed + other.owed,
+            self.cancelled + other.cancelled,
+            self.quarantined + other.quarantined,
+        )
+
+
+@dataclass
+class Intake:
+    """Takes batches in, one thread at a time."""
+
+    store: Store
+    rules: RuleBook
+    own: Own
+    _lanes: dict[ChannelRef, int] = field(default_factory=dict)
+
+    def prepare(self) -> None:
+        """Keep the rules and make the lanes they name; once, before the first batch."""
+        targets = {target for rule in self.rules.rules for target in rule.to}
+        with self.store.transaction() as session:
+            outbox.keep_rules(session, (rule.snapshot for rule in self.rules.rules))
+            lanes = ensure_lanes(session, targets)
+        self._lanes.update(lanes)
+
+    def take(self, events: Sequence[Event], now: datetime) -> Taken:
+        """Store a batch in one transaction. Safe to repeat: what was seen before changes nothing.
+
+        An event that the store cannot hold is set aside in quarantine and the rest is stored.
+        Raises StoreError when the store cannot be reached; then nothing was stored.
+        """
+        try:
+            with self.store.transaction() as session:
+                taken, lanes = self._take(session, events, now)
+        except (StoreError, ValueError, OverflowError) as error:
+            if not _is_about_data(error):
+                raise
+            return self._take_halves(events, now, error)
+        self._lanes.update(lanes)
+        return taken
+
+    def _take_halves(self, events: Sequence[Event], now: datetime, error: Exception) -> Taken:
+        if len(events) > 1:
+            middle = len(events) // 2
+            return self.take(events[:middle], now) + self.take(events[middle:], now)
+        with self.store.transaction() as session:
+            session.add(Quarantine(at=now, event=ascii(events[0]), reason=ascii(str(error))))
+        return Taken(quarantined=1)
+
+    def _take(
+        self, session: Session, events: Sequence[Event], now: datetime
+    ) -> tuple[Taken, dict[ChannelRef, int]]:
+        archive.name_channels(session, _of(events, ChannelNamed))
+        archive.name_people(session, _of(events, PersonNamed))
+        triggers = archive.add_posts(session, _of(events, Posted), now, self.own)
+        archive.apply_edits(session, _of(events, Edited), now, self.own)
+        archive.apply_deletes(session, _of(events, Deleted), now)
+        archive.apply_reactions(session, _of(events, Reacted))
+        owed = [one for trigger in triggers for one in self.rules.owed_by(trigger)]
+        lanes = ensure_lanes(session, {one.target for one in owed} - self._lanes.keys())
+        known = self._lanes | lanes if lanes else self._lanes
+        outbox.owe(session, owed, known, now)
+        cancelled = _tidy(session, _touched(events), now)
+        bells = tuple((known[one.target], one.due_at) for one in owed)
+        return Taken(stored=len(triggers), owed=bells, cancelled=cancelled), lanes
+
+
+def _tidy(session: Session, touched: Collection[MessageKey], now: datetime) -> int:
+    """Cancel early what these messages no longer need; the claim would find it as well."""
+    if not touched:
+        return 0
+    key = tuple_(MESSAGE.c.account, MESSAGE.c.channel, MESSAGE.c.native_id)
+    ids = session.scalars(select(MESSAGE.c.id).where(key.in_(sorted(touched)))).all()
+    pending = pending_for(session, ids)
+    verdicts = [(one.id, no_longer_matters(one.rule, one.facts)) for one in pending if one.rule]
+    reasons = [(delivery, reason) for delivery, reason in verdicts if reason]
+    outbox.cancel(session, reasons, now)
+    return len(reasons)
+
+
+def _touched(events: Iterable[Event]) -> set[MessageKey]:
+    """The messages whose pending deliveries may no longer matter after these events."""
+    found: set[MessageKey] = set()
+    for event in events:
+        match event:
+            case Posted(channel=channel, thread=thread, reply_to=reply_to):
+                found |= {(channel.account, channel.id, one) for one in (thread, reply_to) if one}
+            case Edited(message=message):
+                found.add(message_key(message))
+            case Deleted() | Reacted():
+                found.add(message_key(event))
+    return found
+
+
+def _of(events: Iterable[Event], kind: type[E]) -> list[E]:
+    return [event for event in events if isinstance(event, kind)]
+
+
+def _is_about_data(error: Exception) -> bool:
+    """Whether what was in a row is at fault, rather than the store."""
+    if not isinstance(error, StoreError):
+        return True
+    cause = error.__cause__
+    return isinstance(cause, DataError | IntegrityError) or (
+        isinstance(cause, StatementError) and not isinstance(cause, DBAPIError)
+    )

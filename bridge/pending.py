@@ -1,0 +1,194 @@
+"""What is owed, joined with the facts that say whether it still matters. Reads only."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, Table, and_, exists, func, or_, select
+from sqlalchemy.orm import aliased
+from sqlmodel import Session
+
+from bridge.messages import ChannelRef
+from bridge.models import Channel, Delivery, Lane, Message, Person, Reaction, Rule
+from bridge.rules import Facts, Snapshot
+from bridge.store import chunks
+
+DELIVERY: Table = Delivery.__table__  # type: ignore[attr-defined]
+LANE: Table = Lane.__table__  # type: ignore[attr-defined]
+MESSAGE: Table = Message.__table__  # type: ignore[attr-defined]
+REACTION: Table = Reaction.__table__  # type: ignore[attr-defined]
+CHANNEL: Table = Channel.__table__  # type: ignore[attr-defined]
+PERSON: Table = Person.__table__  # type: ignore[attr-defined]
+RULE: Table = Rule.__table__  # type: ignore[attr-defined]
+
+OWED = DELIVERY.c.status == 0
+"""A literal 0, so that both stores use the partial indexes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """An owed delivery with all that is needed to judge and to render it.
+
+    `epoch` is its lane's; `trying` the epoch of an attempt whose end nobody recorded, or 0.
+    """
+
+    id: int
+    lane: int
+    epoch: int
+    paused_until: datetime | None
+    target: ChannelRef
+    key: str
+    due_at: datetime
+    attempts: int
+    trying: int
+    cancel_wanted: bool
+    rule: Snapshot | None
+    body: str
+    facts: Facts
+    author: str
+    channel_name: str
+    files: tuple[str, ...]
+    link: str
+
+
+def next_rows(
+    session: Session, worker: str, lanes: Collection[int], now: datetime
+) -> list[Pending]:
+    """The first owed delivery of each of these lanes that is due and that the worker holds."""
+    first = aliased(Delivery)
+    first_id = (
+        select(first.id)
+        .where(first.lane == LANE.c.id, first.status == 0)  # type: ignore[arg-type]
+        .order_by(first.due_at, first.id)  # type: ignore[arg-type]
+        .limit(1)
+        .correlate(LANE)
+        .scalar_subquery()
+    )
+    found: list[Pending] = []
+    for chunk in chunks(sorted(lanes)):
+        statement = _pending().where(
+            LANE.c.id.in_(chunk),
+            LANE.c.holder == worker,
+            DELIVERY.c.id == first_id,
+            DELIVERY.c.due_at <= now,
+        )
+        found += [_to_pending(row) for row in session.execute(statement)]
+    return found
+
+
+def pending_for(session: Session, messages: Collection[int]) -> list[Pending]:
+    """What is still owed because of these messages."""
+    found: list[Pending] = []
+    for chunk in chunks(sorted(messages)):
+        statement = _pending().where(OWED, DELIVERY.c.message.in_(chunk))
+        found += [_to_pending(row) for row in session.execute(statement)]
+    return found
+
+
+def _pending() -> Select[Any]:
+    root = func.coalesce(func.nullif(MESSAGE.c.thread, ""), MESSAGE.c.native_id)
+    in_thread = aliased(Message)
+    in_reply = aliased(Message)
+    answered = or_(
+        exists().where(
+            *_by_somebody_else(in_thread),
+            in_thread.thread == root,
+            in_thread.thread != "",
+            in_thread.position > MESSAGE.c.position,
+        ),
+        exists().where(
+            *_by_somebody_else(in_reply),
+            in_reply.reply_to == MESSAGE.c.native_id,
+            in_reply.reply_to != "",
+        ),
+    )
+    reactions = (
+        select(func.aggregate_strings(REACTION.c.emoji, " "))
+        .where(
+            REACTION.c.account == MESSAGE.c.account,
+            REACTION.c.channel == MESSAGE.c.channel,
+            REACTION.c.native_id == MESSAGE.c.native_id,
+            REACTION.c.active,
+        )
+        .correlate(MESSAGE)
+        .scalar_subquery()
+    )
+    return (
+        select(
+            DELIVERY,
+            LANE.c.account.label("to_account"),
+            LANE.c.channel.label("to_channel"),
+            LANE.c.epoch,
+            LANE.c.paused_until,
+            RULE.c.body.label("rule_body"),
+            MESSAGE.c.channel.label("from_channel"),
+            CHANNEL.c.name.label("from_name"),
+            MESSAGE.c.text,
+            MESSAGE.c.mentions,
+            MESSAGE.c.by_bot,
+            MESSAGE.c.deleted_at,
+            MESSAGE.c.edited_at,
+            MESSAGE.c.author,
+            MESSAGE.c.author_name,
+            MESSAGE.c.files,
+            PERSON.c.name.label("person_name"),
+            MESSAGE.c.link,
+            answered.label("answered"),
+            reactions.label("reactions"),
+        )
+        .select_from(LANE)
+        .join(DELIVERY, DELIVERY.c.lane == LANE.c.id)
+        .outerjoin(MESSAGE, MESSAGE.c.id == DELIVERY.c.message)
+        .outerjoin(RULE, RULE.c.id == DELIVERY.c.rule)
+        .outerjoin(
+            CHANNEL,
+            and_(CHANNEL.c.account == MESSAGE.c.account, CHANNEL.c.id == MESSAGE.c.channel),
+        )
+        .outerjoin(
+            PERSON,
+            and_(PERSON.c.account == MESSAGE.c.account, PERSON.c.id == MESSAGE.c.author),
+        )
+        .where(OWED)
+    )
+
+
+def _by_somebody_else(reply: Any) -> tuple[ColumnElement[bool], ...]:
+    return (
+        reply.account == MESSAGE.c.account,
+        reply.channel == MESSAGE.c.channel,
+        reply.author != MESSAGE.c.author,
+        ~reply.by_bot,
+        ~reply.own,
+        reply.deleted_at.is_(None),
+    )
+
+
+def _to_pending(row: Any) -> Pending:
+    return Pending(
+        id=row.id,
+        lane=row.lane,
+        epoch=row.epoch,
+        paused_until=row.paused_until,
+        target=ChannelRef(row.to_account, row.to_channel),
+        key=row.key,
+        due_at=row.due_at,
+        attempts=row.attempts,
+        trying=row.trying,
+        cancel_wanted=row.cancel_wanted,
+        rule=Snapshot.load(row.rule_body) if row.rule_body else None,
+        body=row.body,
+        facts=Facts(
+            text=row.text or "",
+            mentions=tuple(filter(None, (row.mentions or "").split("\n"))),
+            by_bot=bool(row.by_bot),
+            deleted=row.deleted_at is not None,
+            edited=row.edited_at is not None,
+            answered=bool(row.answered),
+            reactions=frozenset((row.reactions or "").split()),
+        ),
+        author=row.author_name or row.person_name or row.author or "",
+        channel_name=row.from_name or row.from_channel or "",
+        files=tuple(filter(None, (row.files or "").split("\n"))),
+        link=row.link or "",
+    )

@@ -1,0 +1,202 @@
+"""The way to the SQL store: one engine, and `transaction()`; nothing else opens a session."""
+
+import fcntl
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlmodel import Session, SQLModel
+
+from bridge.errors import ConfigError, StoreError
+
+_BUSY_SECONDS = 10
+_CHUNK = 500
+_CONNECT_SECONDS = 5
+
+
+class Store:
+    """One database, SQLite or PostgreSQL. Safe to share between threads."""
+
+    def __init__(self, url: str, *, synchronous: str = "full") -> None:
+        """Take the store at `url`; connects at first use. Raises ConfigError for a bad URL."""
+        self.url = _parsed(url)
+        self.engine = _engine(self.url, synchronous)
+        self._reader = self.engine.execution_options(begin="BEGIN")
+        self._writers = _WriteLock(self.url) if self.is_sqlite else None
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether the store is a file of this machine."""
+        return self.url.get_backend_name() == "sqlite"
+
+    @property
+    def is_postgres(self) -> bool:
+        """Whether many machines may share the store."""
+        return not self.is_sqlite
+
+    def __str__(self) -> str:
+        """The URL without its password."""
+        return self.url.render_as_string(hide_password=True)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """A session that commits at the end of the block and rolls back on any error.
+
+        One writer at a time on SQLite. Raises StoreError when the store cannot be reached or
+        refuses; a row that it cannot hold raises too, with the driver's error as its cause.
+        """
+        with (
+            self._writers or _NO_LOCK,
+            _clear_errors(self),
+            Session(self.engine, expire_on_commit=False, autoflush=False) as session,
+            session.begin(),
+        ):
+            yield session
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A session that sees one moment of the store and writes nothing."""
+        with _clear_errors(self), Session(self._reader) as session:
+            yield session
+
+    def close(self) -> None:
+        """Give back all connections. Safe to call twice."""
+        self.engine.dispose()
+        if self._writers:
+            self._writers.close()
+
+
+def insert_into(session: Session, table: type[SQLModel]) -> Any:
+    """INSERT in the words of the session's store, to which ON CONFLICT can be added."""
+    insert = sqlite.insert if is_sqlite(session) else postgresql.insert
+    return insert(table.__table__)  # type: ignore[attr-defined]
+
+
+def is_sqlite(session: Session) -> bool:
+    """Whether this session talks to SQLite; for the few places where the stores' SQL differs."""
+    return session.get_bind().dialect.name == "sqlite"
+
+
+def chunks(ids: Sequence[int]) -> Iterator[Sequence[int]]:
+    """The ids in pieces small enough for one IN list."""
+    return (ids[start : start + _CHUNK] for start in range(0, len(ids), _CHUNK))
+
+
+class _WriteLock:
+    """One writer at a time over all threads and processes of a SQLite file.
+
+    SQLite's own busy handler sleeps up to 100 ms between looks; a blocking flock wakes at once.
+    """
+
+    def __init__(self, url: URL) -> None:
+        path = url.database
+        self._path = Path(f"{path}.lock") if path and path != ":memory:" else None
+        self._threads = threading.RLock()
+        self._file: IO[bytes] | None = None
+
+    def __enter__(self) -> None:
+        self._threads.acquire()
+        try:
+            if self._path:
+                fcntl.flock(self._opened(self._path), fcntl.LOCK_EX)
+        except BaseException:
+            self._threads.release()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            if self._file:
+                fcntl.flock(self._file, fcntl.LOCK_UN)
+        finally:
+            self._threads.release()
+
+    def _opened(self, path: Path) -> IO[bytes]:
+        if self._file is None:
+            try:
+                self._file = path.open("ab")
+            except OSError as error:
+                raise StoreError(
+                    f"store {path.with_suffix('')}: cannot be written ({error.strerror}); "
+                    "mend [store] url or the folder's rights"
+                ) from error
+        return self._file
+
+    def close(self) -> None:
+        with self._threads:
+            if self._file:
+                self._file.close()
+                self._file = None
+
+
+class _NoLock:
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+_NO_LOCK = _NoLock()
+
+
+@contextmanager
+def _clear_errors(store: Store) -> Iterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        first_line = str(error.orig).strip().split("\n", 1)[0]
+        raise StoreError(f"store {store}: {first_line}") from error
+    except SQLAlchemyError as error:
+        raise StoreError(f"store {store}: {error}") from error
+
+
+def _parsed(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+        if parsed.get_backend_name() not in {"sqlite", "postgresql"}:
+            raise ConfigError(
+                f"[store] url: {parsed.get_backend_name()!r} is not supported; allowed: "
+                "sqlite:///file.db or postgresql+psycopg://user:password@host/database"
+            )
+        if parsed.drivername == "postgresql":
+            return parsed.set(drivername="postgresql+psycopg")
+    except ArgumentError as error:
+        raise ConfigError(
+            "[store] url: not a database URL; allowed: sqlite:///file.db or "
+            "postgresql+psycopg://user:password@host/database"
+        ) from error
+    return parsed
+
+
+def _engine(url: URL, synchronous: str) -> Engine:
+    try:
+        if url.get_backend_name() != "sqlite":
+            return create_engine(
+                url, pool_pre_ping=True, connect_args={"connect_timeout": _CONNECT_SECONDS}
+            )
+    except NoSuchModuleError as error:
+        raise ConfigError(f"[store] url: no driver {url.drivername!r}; use psycopg") from error
+    engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS})
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _: Any) -> None:
+        connection.isolation_level = None  # we say BEGIN ourselves
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(
+            f"PRAGMA synchronous = {'NORMAL' if synchronous == 'normal' else 'FULL'}"
+        )
+        connection.execute("PRAGMA foreign_keys = ON")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql(
+            connection.get_execution_options().get("begin", "BEGIN IMMEDIATE")
+        )
+
+    return engine

@@ -1,0 +1,316 @@
+"""The engine of a worker process: one event loop owns the SDK clients, one thread the store.
+
+Whatever wants the store while a transaction runs goes into the next one (bridge/delivery.py). A
+lane is rung, active (its row is being sent) or neither; a ring for an active lane is remembered.
+"""
+
+import asyncio
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Collection, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+import structlog
+
+from bridge import workers
+from bridge.delivery import Settlement, Turn, attempt, turn
+from bridge.errors import RetryableError, SendError, StoreError
+from bridge.lanes import lanes_with_due
+from bridge.messages import Receipt
+from bridge.models import Worker
+from bridge.pending import Pending
+from bridge.ports import Sender
+from bridge.retry import Again, judge
+from tasks.wiring import House, jitter, this_house
+
+MOST_ACTIVE = 100
+"""Lanes that one process sends to at the same time."""
+_STOP_SECONDS = 8.0
+_MARGIN_SECONDS = 0.5
+_LOCAL_WAKE_SECONDS = 60.0
+
+log = structlog.get_logger(__name__)
+
+
+class Engine:
+    """Drains lanes. `ring` may be called from any thread; the rest runs on the engine's own."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._id = ""
+        self._senders: dict[str, Sender] = {}
+        self._store = ThreadPoolExecutor(1, thread_name_prefix="store")
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="engine", daemon=True)
+        self._work = asyncio.Event()
+        self._room = asyncio.Event()
+        self._rung: dict[int, None] = {}
+        self._again: set[int] = set()
+        self._held: set[int] = set()
+        self._active: dict[int, Pending] = {}
+        self._settled: list[Settlement] = []
+        self._succeeded: dict[str, float] = {}
+        self._observer = workers.Observer()
+        self._beaten_at = 0.0
+        self._stopping = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._main: asyncio.Future[None] | None = None
+
+    def start(self) -> None:
+        """Join the living workers and begin to drain. Raises StoreError if the store is away."""
+        self._register()
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self._begin(), self._loop).result()
+
+    def ring(self, lanes: Collection[int]) -> None:
+        """Drain these lanes; returns when all have been taken up, or the engine stops."""
+        asyncio.run_coroutine_threadsafe(self._admit(lanes), self._loop).result()
+
+    def hold(self) -> None:
+        """Take up no more lanes; what is being sent ends as usual."""
+        self._loop.call_soon_threadsafe(self._stop_soon)
+
+    def stop(self) -> None:
+        """Finish what is being sent, hand back every lane, close the clients. Within 10 s."""
+        if not self._thread.is_alive():
+            return
+        self.hold()
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._store.shutdown()
+
+    # ---- on the loop
+
+    async def _begin(self) -> None:
+        self._main = asyncio.ensure_future(self._drain())
+        self._spawn(self._beat())
+
+    async def _admit(self, lanes: Collection[int]) -> None:
+        waiting = set()
+        for lane in lanes:
+            if lane in self._active:
+                self._again.add(lane)
+            else:
+                waiting.add(lane)
+                self._rung[lane] = None
+        self._work.set()
+        while not self._stopping and not waiting.isdisjoint(self._rung):
+            room = self._room
+            await room.wait()
+
+    async def _drain(self) -> None:
+        while not (self._stopping and not self._active and not self._settled):
+            await self._work.wait()
+            self._work.clear()
+            settled, self._settled = self._settled, []
+            room = 0 if self._stopping else max(MOST_ACTIVE - len(self._active), 0)
+            rung = list(self._rung)[:room]
+            held, self._held = self._held, set()
+            for lane in rung:  # before the turn: a ring during it must not be lost
+                self._rung.pop(lane, None)
+            if not (settled or rung or held):
+                continue
+            try:
+                done = await self._run(partial(self._turn, settled, rung, held))
+            except StoreError as error:
+                log.warning("store away", reason=str(error))
+                self._settled = settled + self._settled
+                self._held |= held
+                self._rung.update(dict.fromkeys(rung))
+                self._loop.call_later(0.5 + jitter(), self._work.set)
+                continue
+            self._apply(done, settled)
+
+    def _apply(self, done: Turn, settled: Collection[Settlement]) -> None:
+        for one in settled:
+            self._active.pop(one.job.lane, None)
+        for job in done.jobs:
+            self._active[job.lane] = job
+            self._spawn(self._send(job))
+        self._held |= done.more
+        for lane, until in done.waiting:
+            wait = (until - datetime.now(UTC)).total_seconds()
+            if wait < _LOCAL_WAKE_SECONDS:
+                self._loop.call_later(max(wait, 0.0), self._ring_again, lane)
+        for lane in self._again - self._active.keys():
+            self._again.discard(lane)
+            self._rung[lane] = None
+        if self._rung or self._held:
+            self._work.set()
+        self._room.set()
+        self._room = asyncio.Event()
+
+    def _ring_again(self, lane: int) -> None:
+        self._rung[lane] = None
+        self._work.set()
+
+    async def _send(self, job: Pending) -> None:
+        if _clock() - self._beaten_at > (workers.TTL_SECONDS - _MARGIN_SECONDS):
+            late = RetryableError("this worker was held up; others may hold the lane by now")
+            self._settle(Settlement(job, Again(datetime.now(UTC), str(late), counts=False)))
+            return
+        try:
+            outcome = await attempt(job, self._sender(job.target.account))
+        except SendError as error:
+            outcome = error
+        except Exception:
+            # a bug: the attempt was counted at the claim, so this ends after a few tries
+            log.exception("sender failed", delivery=job.id, key=job.key)
+            outcome = RetryableError("the sender failed unexpectedly; see the log")
+        self._settle(Settlement(job, self._judged(job, outcome)))
+
+    def _settle(self, settlement: Settlement) -> None:
+        self._settled.append(settlement)
+        self._work.set()
+
+    def _judged(self, job: Pending, outcome: Receipt | SendError) -> Any:
+        account, clock = job.target.account, time.monotonic()
+        if isinstance(outcome, Receipt):
+            self._succeeded[account] = clock
+            log.info("sent", delivery=job.id, key=job.key, account=account, to=job.target.id)
+            return outcome
+        verdict = judge(
+            outcome,
+            attempts=job.attempts + 1,
+            others_succeed=clock - self._succeeded.get(account, -1e9) < _LOCAL_WAKE_SECONDS,
+            due_at=job.due_at,
+            now=datetime.now(UTC),
+            give_up=self._house.settings.delivery.give_up,
+            jitter=jitter(),
+        )
+        log.warning(
+            "not sent",
+            delivery=job.id,
+            key=job.key,
+            account=account,
+            to=job.target.id,
+            reason=verdict.reason,
+            again=isinstance(verdict, Again),
+        )
+        return verdict
+
+    def _sender(self, account: str) -> Sender:
+        if account not in self._senders:
+            known = self._house.accounts.get(account)
+            if known is None:
+                raise RetryableError(f"[accounts.{account}] is no longer in the config; held")
+            self._senders[account] = known.sender()
+        return self._senders[account]
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(workers.BEAT_SECONDS)
+            began = _clock()
+            try:
+                alive = await self._run(self._beat_once)
+            except StoreError as error:
+                log.warning("store away", reason=str(error))
+                continue
+            if not alive:
+                log.warning("others took this worker for dead; it joins again")
+                await self._run(self._register)
+            self._beaten_at = began
+
+    async def _end(self) -> None:
+        if self._main:
+            await asyncio.wait([self._main], timeout=_STOP_SECONDS)
+            self._main.cancel()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for sender in self._senders.values():
+            await sender.close()
+        try:
+            await self._run(self._leave)
+        except StoreError as error:
+            log.warning("store away; the lanes are free after the time-out", reason=str(error))
+
+    def _stop_soon(self) -> None:
+        self._stopping = True
+        self._rung.clear()
+        self._work.set()
+        self._room.set()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _run(self, work: Any) -> Any:
+        return await self._loop.run_in_executor(self._store, work)
+
+    # ---- on the store's thread
+
+    def _turn(
+        self, settled: list[Settlement], rung: Collection[int], held: Collection[int]
+    ) -> Turn:
+        store = self._house.store
+        with store.transaction() as session:
+            done = turn(session, self._id, settled, rung, held, datetime.now(UTC))
+        if done.freed and store.is_postgres:
+            # what was committed between our look and our commit may have rung in vain elsewhere
+            with store.reading() as session:
+                missed = lanes_with_due(session, done.freed, datetime.now(UTC))
+            self._loop.call_soon_threadsafe(lambda: [self._ring_again(lane) for lane in missed])
+        return done
+
+    def _register(self) -> None:
+        worker = Worker(
+            id=uuid.uuid4().hex,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            started_at=datetime.now(UTC),
+        )
+        began = _clock()
+        with self._house.store.transaction() as session:
+            workers.register(session, worker)
+        self._id, self._beaten_at = worker.id, began
+
+    def _beat_once(self) -> bool:
+        with self._house.store.transaction() as session:
+            alive = workers.beat(session, self._id)
+            workers.bury(session, self._observer.dead(workers.beats(session), time.monotonic()))
+        return alive
+
+    def _leave(self) -> None:
+        with self._house.store.transaction() as session:
+            workers.leave(session, self._id)
+
+
+def _clock() -> float:
+    """Seconds by a clock that goes on while the machine is suspended, where there is one."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+_lock = threading.Lock()
+_engines: list[Engine] = []
+
+
+def current() -> Engine:
+    """This process's engine, started at first use."""
+    with _lock:
+        if not _engines:
+            engine = Engine(this_house())
+            engine.start()
+            _engines.append(engine)
+        return _engines[0]
+
+
+def hold() -> None:
+    """Take up no more lanes in this process."""
+    for engine in _engines:
+        engine.hold()
+
+
+def stop() -> None:
+    """Stop this process's engine, if it has one."""
+    with _lock:
+        while _engines:
+            _engines.pop().stop()

@@ -1,0 +1,198 @@
+"""Runs the listeners: supervision, and one transaction for all that queued up during the last."""
+
+import asyncio
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import structlog
+
+from bridge import archive, directory
+from bridge.errors import ConfigError, PermanentError, SendError, StoreError
+from bridge.intake import Intake, Taken
+from bridge.messages import ChannelNamed, Event, PersonNamed
+from bridge.migrations import require_current
+from bridge.models import Account as AccountRow
+from bridge.rules import RuleBook
+from tasks.bells import Bells
+from tasks.celery import app
+from tasks.wiring import Account, House, jitter
+
+MOST_EVENTS = 500
+"""Events in one transaction at most."""
+_LONGEST_BACKOFF = 60.0
+_STEADY_SECONDS = 60.0
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class _Waiting:
+    event: Event
+    done: asyncio.Future[None]
+
+
+class Committer:
+    """Natural group commit: what arrives while a transaction runs shares the next one."""
+
+    def __init__(self, intake: Intake, bells: Bells) -> None:
+        self._intake = intake
+        self._bells = bells
+        self._queue: list[_Waiting] = []
+        self._more = asyncio.Event()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
+
+    async def receive(self, event: Event) -> None:
+        """Return once the event is committed; raises StoreError when it could not be."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._queue.append(_Waiting(event, done))
+        self._more.set()
+        await done
+
+    async def run(self) -> None:
+        """Commit until cancelled."""
+        while True:
+            await self._more.wait()
+            batch, self._queue = self._queue[:MOST_EVENTS], self._queue[MOST_EVENTS:]
+            if not self._queue:
+                self._more.clear()
+            if batch:
+                await self._commit(batch)
+
+    async def _commit(self, batch: Sequence[_Waiting]) -> None:
+        loop = asyncio.get_running_loop()
+        events = [one.event for one in batch]
+        try:
+            taken: Taken = await loop.run_in_executor(
+                self._thread, self._intake.take, events, datetime.now(UTC)
+            )
+        except Exception as error:
+            if not isinstance(error, StoreError):
+                log.exception("intake failed", events=len(batch))
+                error = StoreError(f"intake failed: {type(error).__name__}")
+            for one in batch:
+                if not one.done.done():
+                    one.done.set_exception(error)
+            return
+        for one in batch:
+            if not one.done.done():
+                one.done.set_result(None)
+        self._bells.ring(taken.owed)
+        if taken.stored or taken.cancelled or taken.quarantined:
+            log.info(
+                "took in",
+                events=len(batch),
+                stored=taken.stored,
+                owed=len(taken.owed),
+                cancelled=taken.cancelled,
+                quarantined=taken.quarantined,
+            )
+
+    def close(self) -> None:
+        """Let the store's thread end."""
+        self._thread.shutdown()
+
+
+async def listen(house: House, only: Iterable[str] = ()) -> None:
+    """Run the listeners of these accounts (all if none is named) until cancelled.
+
+    Raises ConfigError for an address or a token that cannot be used.
+    """
+    wanted = _wanted(house, tuple(only))
+    require_current(house.store)
+    rules, own = await learn(house)
+    intake = Intake(house.store, rules, own.__contains__)
+    intake.prepare()
+    bells = Bells(app)
+    bells.start()
+    committer = Committer(intake, bells)
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(committer.run())
+            for account in wanted:
+                group.create_task(supervise(account, committer))
+    finally:
+        committer.close()
+        bells.close()
+
+
+async def learn(house: House) -> tuple[RuleBook, frozenset[str]]:
+    """Ask every platform who we are and what is there, keep it, and resolve the rules with it.
+
+    A platform that is away is no error: what the store knows from earlier is used.
+    """
+    learned = await asyncio.gather(*(_ask(account) for account in house.accounts.values()))
+    bad = [str(one) for one in learned if isinstance(one, ConfigError)]
+    if bad:
+        raise ConfigError(*bad)
+    found = [one for one in learned if isinstance(one, _Learned)]
+    with house.store.transaction() as session:
+        directory.keep_accounts(session, [one.row for one in found])
+        for one in found:
+            channels = [each for each in one.entries if isinstance(each, ChannelNamed)]
+            people = [each for each in one.entries if isinstance(each, PersonNamed)]
+            archive.name_channels(session, channels)
+            archive.name_people(session, people)
+        names = directory.read_names(session)
+        own = directory.own_people(session)
+    rules = house.rule_book(names)
+    house.digest_rules(names)
+    return rules, own
+
+
+@dataclass(frozen=True, slots=True)
+class _Learned:
+    row: AccountRow
+    entries: Sequence[ChannelNamed | PersonNamed]
+
+
+async def _ask(account: Account) -> _Learned | ConfigError | None:
+    asked = account.directory()
+    try:
+        identity = await asked.identify()
+        entries = await asked.entries()
+    except PermanentError as error:
+        return ConfigError(f"[accounts.{account.name}]: {error}")
+    except SendError as error:
+        log.warning("platform away", account=account.name, reason=str(error))
+        return None
+    finally:
+        await asked.close()
+    row = AccountRow(
+        name=account.name,
+        platform=account.platform,
+        person=identity.person,
+        display=identity.name,
+        workspace=identity.workspace,
+    )
+    log.info("known", account=account.name, as_=identity.name, workspace=identity.workspace)
+    return _Learned(row, entries)
+
+
+async def supervise(account: Account, committer: Committer) -> None:
+    """Run one account's listener, and again after every loss, with growing pauses."""
+    failures = 0
+    while True:
+        began = time.monotonic()
+        try:
+            await account.listener().listen(committer.receive)
+            reason = "the connection ended"
+        except PermanentError as error:
+            reason = str(error)
+        except Exception as error:  # noqa: BLE001  (whatever ends a listener, it starts again)
+            reason = f"{type(error).__name__}: {error}"
+        steady = time.monotonic() - began > _STEADY_SECONDS
+        failures = 1 if steady else failures + 1
+        pause = min(2.0 ** (failures - 1), _LONGEST_BACKOFF) * (0.5 + 0.5 * jitter())
+        log.warning("listener lost", account=account.name, reason=reason, again_in=round(pause, 1))
+        await asyncio.sleep(pause)
+
+
+def _wanted(house: House, only: tuple[str, ...]) -> list[Account]:
+    unknown = [name for name in only if name not in house.accounts]
+    if unknown:
+        known = ", ".join(sorted(house.accounts)) or "none"
+        raise ConfigError(f"no [accounts.{unknown[0]}] in the config; there are: {known}")
+    return [house.accounts[name] for name in only or house.accounts]

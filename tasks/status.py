@@ -1,0 +1,183 @@
+"""What the store tells of the whole house: counts, schedules, deliveries. Reads only."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlmodel import Session, col
+
+from bridge.directory import read_names
+from bridge.errors import ConfigError
+from bridge.migrations import require_current
+from bridge.models import (
+    Delivery,
+    Digest,
+    DigestWindow,
+    Lane,
+    Lease,
+    Message,
+    Quarantine,
+    Rule,
+    Status,
+    Worker,
+)
+from bridge.times import Schedule
+from tasks.scheduler import ROLE
+from tasks.wiring import House, zone_of
+
+Row = dict[str, Any]
+
+
+def facts(house: House) -> Row:
+    """Counts and ages. Times are seconds."""
+    require_current(house.store)
+    now = datetime.now(UTC)
+    with house.store.reading() as session:
+        by_status = dict(
+            session.execute(
+                select(Delivery.status, func.count()).group_by(col(Delivery.status))
+            ).all()
+        )
+        oldest = session.scalar(
+            select(func.min(Delivery.due_at)).where(col(Delivery.status) == int(Status.OWED))
+        )
+        return {
+            "store": str(house.store),
+            "messages": _count(session, Message),
+            **{status.name.lower(): by_status.get(int(status), 0) for status in Status},
+            "oldest due (s late)": max(round((now - oldest).total_seconds(), 1), 0)
+            if oldest
+            else 0,
+            "lanes": _count(session, Lane),
+            "lanes held": session.scalar(
+                select(func.count()).select_from(Lane).where(col(Lane.holder).is_not(None))
+            ),
+            "lanes paused": session.scalar(
+                select(func.count()).select_from(Lane).where(col(Lane.paused_until) > now)
+            ),
+            "quarantined": _count(session, Quarantine),
+            **_alive(session),
+        }
+
+
+def schedule_rows(house: House) -> list[Row]:
+    """The sweep and every digest: when, last and next run, what came of the last."""
+    require_current(house.store)
+    now = datetime.now(UTC)
+    with house.store.reading() as session:
+        leads = _alive(session)["leading scheduler"] != "none"
+        rows = [
+            {
+                "name": "sweep",
+                "schedule": f"every {house.settings.scheduler.sweep:g}s",
+                "last": None,
+                "next": None,
+                "result": "a scheduler leads" if leads else "no scheduler runs",
+            }
+        ]
+        for one in house.settings.digests:
+            zone = zone_of(house.settings, one)
+            rows.append(_digest_row(session, one.name, one.timing, zone, now))
+    return rows
+
+
+def delivery_rows(house: House, status: str, limit: int) -> list[Row]:
+    """Deliveries, newest first. Raises ConfigError for a status that there is not."""
+    names = {one.name.lower(): one for one in Status}
+    if status and status not in names:
+        raise ConfigError(f"--status {status!r}: allowed: {', '.join(names)}")
+    require_current(house.store)
+    with house.store.reading() as session:
+        query = (
+            select(Delivery, Lane, Rule, Message)
+            .join(Lane, col(Lane.id) == col(Delivery.lane))
+            .outerjoin(Rule, col(Rule.id) == col(Delivery.rule))
+            .outerjoin(Message, col(Message.id) == col(Delivery.message))
+            .order_by(col(Delivery.id).desc())
+            .limit(limit)
+        )
+        if status:
+            query = query.where(col(Delivery.status) == int(names[status]))
+        called = _called(session)
+        return [_delivery_row(called, *row) for row in session.execute(query)]
+
+
+def _delivery_row(
+    called: dict[tuple[str, str], str], delivery: Delivery, lane: Lane, rule: Any, message: Any
+) -> Row:
+    return {
+        "id": delivery.id,
+        "status": Status(delivery.status).name.lower(),
+        "kind": delivery.kind,
+        "rule": rule.name if rule else None,
+        "to": f"{lane.account}:{called.get((lane.account, lane.channel), lane.channel)}",
+        "due": _local(delivery.due_at),
+        "settled": _local(delivery.settled_at),
+        "attempts": delivery.attempts,
+        "reason": delivery.reason or None,
+        "about": " ".join(message.text.split())[:60] if message else None,
+    }
+
+
+def _digest_row(session: Session, name: str, timer: Schedule, zone: Any, now: datetime) -> Row:
+    last = session.scalars(
+        select(DigestWindow)
+        .where(col(DigestWindow.digest) == name)
+        .order_by(col(DigestWindow.end_at).desc())
+        .limit(1)
+    ).first()
+    begun = session.get(Digest, name)
+    return {
+        "name": f"digest {name}",
+        "schedule": f"{timer} {zone.key}",
+        "last": _local(last.end_at) if last else None,
+        "next": _local(timer.next_after(now, zone)),
+        "result": f"{last.messages} messages"
+        if last
+        else ("no window yet" if begun else "not begun"),
+    }
+
+
+def _alive(session: Session) -> Row:
+    roles = dict(
+        session.execute(select(Worker.role, func.count()).group_by(col(Worker.role))).all()
+    )
+    leader = session.scalars(
+        select(Worker)
+        .join(Lease, col(Lease.holder) == col(Worker.id))
+        .where(col(Lease.name) == ROLE)
+    ).first()
+    return {
+        "workers": roles.get("worker", 0),
+        "schedulers": roles.get(ROLE, 0),
+        "leading scheduler": f"{leader.host} (process {leader.pid})" if leader else "none",
+    }
+
+
+def _called(session: Session) -> dict[tuple[str, str], str]:
+    names = read_names(session)
+    return {
+        (account, one): f"#{name}" for (account, name), ids in names.channels.items() for one in ids
+    }
+
+
+def _count(session: Session, table: type[Any]) -> int:
+    return session.scalar(select(func.count()).select_from(table)) or 0
+
+
+def _local(moment: datetime | None) -> str | None:
+    return moment.astimezone().isoformat(sep=" ", timespec="seconds") if moment else None
+
+
+def rows_after(house: House, delivery: int) -> Sequence[Any]:
+    """Deliveries with a higher id, oldest first, with lane and message; for the demo's eyes."""
+    with house.store.reading() as session:
+        query = (
+            select(Delivery, Lane, Message)
+            .join(Lane, col(Lane.id) == col(Delivery.lane))
+            .outerjoin(Message, col(Message.id) == col(Delivery.message))
+            .where(col(Delivery.id) > delivery)
+            .order_by(col(Delivery.id))
+        )
+        return session.execute(query).all()
