@@ -100,10 +100,10 @@ class Faults:
     def take(self, method: str, channel: str = "") -> Fault | None:
         """The first fault that fits this call, used up by one."""
         for fault in self._faults:
-            if fault.times and fnmatchcase(method, fault.method):
-                if fault.channel in {"", channel}:
-                    fault.times -= 1
-                    return fault
+            fits = fnmatchcase(method, fault.method) and fault.channel in {"", channel}
+            if fault.times and fits:
+                fault.times -= 1
+                return fault
         return None
 
 
@@ -161,55 +161,67 @@ class World(Protocol):
 
 def control(world: World) -> list[web.RouteDef]:
     """The routes of the control API."""
+    door = _Control(world)
+    return [
+        web.post("/control/act", door.act),
+        web.get("/control/messages", door.messages),
+        web.get("/control/happened", door.happened),
+        web.post("/control/faults", door.add_fault),
+        web.delete("/control/faults", door.clear_faults),
+        web.post("/control/knobs", door.turn_knobs),
+        web.post("/control/disconnect", door.disconnect),
+    ]
 
-    async def act(request: web.Request) -> web.Response:
+
+class _Control:
+    """The handlers of the control API."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def act(self, request: web.Request) -> web.Response:
         try:
-            return web.json_response(await world.act(await request.json()))
+            return web.json_response(await self._world.act(await request.json()))
         except (KeyError, ValueError) as error:
-            return web.json_response({"error": str(error)}, status=HTTPStatus.BAD_REQUEST)
+            return _refused(str(error))
 
-    async def messages(request: web.Request) -> web.Response:
+    async def messages(self, request: web.Request) -> web.Response:
         try:
-            seen = world.seen(request.query["channel"])
+            seen = self._world.seen(request.query["channel"])
         except KeyError as error:
-            return web.json_response({"error": str(error)}, status=HTTPStatus.BAD_REQUEST)
+            return _refused(str(error))
         return web.json_response([asdict(one) for one in seen])
 
-    async def happened(request: web.Request) -> web.Response:
+    async def happened(self, request: web.Request) -> web.Response:
         after, wait = int(request.query.get("after", "0")), float(request.query.get("wait", "0"))
-        return web.json_response(await world.journal.after(after, wait))
+        return web.json_response(await self._world.journal.after(after, wait))
 
-    async def add_fault(request: web.Request) -> web.Response:
+    async def add_fault(self, request: web.Request) -> web.Response:
         fault = Fault(**await request.json())
         if fault.kind not in Fault.KINDS:
-            return web.json_response({"error": fault.kind}, status=HTTPStatus.BAD_REQUEST)
-        world.faults.add(fault)
+            return _refused(f"kind {fault.kind!r}; allowed: {', '.join(Fault.KINDS)}")
+        self._world.faults.add(fault)
         return web.json_response({})
 
-    async def clear_faults(_: web.Request) -> web.Response:
-        world.faults.clear()
+    async def clear_faults(self, _: web.Request) -> web.Response:
+        self._world.faults.clear()
         return web.json_response({})
 
-    async def knobs(request: web.Request) -> web.Response:
+    async def turn_knobs(self, request: web.Request) -> web.Response:
         allowed = {one.name for one in fields(Knobs)}
         for name, value in (await request.json()).items():
-            if name in allowed:
-                setattr(world.knobs, name, value)
-        return web.json_response(asdict(world.knobs))
+            if name not in allowed:
+                return _refused(f"knob {name!r}; allowed: {', '.join(sorted(allowed))}")
+            setattr(self._world.knobs, name, value)
+        return web.json_response(asdict(self._world.knobs))
 
-    async def disconnect(request: web.Request) -> web.Response:
-        await world.disconnect((await request.json()).get("how", "close"))
+    async def disconnect(self, request: web.Request) -> web.Response:
+        await self._world.disconnect((await request.json()).get("how", "close"))
         return web.json_response({})
 
-    return [
-        web.post("/control/act", act),
-        web.get("/control/messages", messages),
-        web.get("/control/happened", happened),
-        web.post("/control/faults", add_fault),
-        web.delete("/control/faults", clear_faults),
-        web.post("/control/knobs", knobs),
-        web.post("/control/disconnect", disconnect),
-    ]
+
+def _refused(why: str) -> web.Response:
+    return web.json_response({"error": why}, status=HTTPStatus.BAD_REQUEST)
 
 
 class Remote:

@@ -4,7 +4,7 @@ Rows are written in the order of their keys, so that two writers cannot block ea
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeAlias, TypeVar
 
@@ -251,7 +251,7 @@ def _latest(events: Iterable[E], key: Callable[[E], Any]) -> list[E]:
     return list({key(event): event for event in events}.values())
 
 
-def _row_key(row: Row) -> tuple[Any, ...]:
+def _row_key(row: Mapping[str, Any]) -> tuple[Any, ...]:
     """One order for all writers; posts of a channel in the platform's own order."""
     return (
         row["account"],

@@ -58,16 +58,16 @@ def _id() -> Any:
     return Field(
         default=None,
         primary_key=True,
-        sa_type=BigInteger().with_variant(Integer, "sqlite"),  # type: ignore[call-overload]
+        sa_type=BigInteger().with_variant(Integer, "sqlite"),
     )
 
 
 def _moment(*, nullable: bool = False) -> Any:
-    return Field(default=None, sa_type=Moment, nullable=nullable)  # type: ignore[call-overload]
+    return Field(default=None, sa_type=Moment, nullable=nullable)
 
 
 def _big(default: int | None = 0) -> Any:
-    return Field(default=default, sa_type=BigInteger)  # type: ignore[call-overload]
+    return Field(default=default, sa_type=BigInteger)
 
 
 class Account(SQLModel, table=True):
@@ -236,11 +236,11 @@ class Delivery(SQLModel, table=True):
     lane: int = _big(None)
     kind: str = "notification"
     rule: str = ""
-    message: int | None = Field(default=None, sa_type=BigInteger)  # type: ignore[call-overload]
+    message: int | None = Field(default=None, sa_type=BigInteger)
     body: str = ""
     due_at: datetime = _moment()
     owed_at: datetime = _moment()
-    status: int = Field(default=Status.OWED, sa_type=SmallInteger)  # type: ignore[call-overload]
+    status: int = Field(default=Status.OWED, sa_type=SmallInteger)
     attempts: int = 0
     trying: int = _big()
     cancel_wanted: bool = False

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Table, and_, exists, func, or_, select
-from sqlalchemy.orm import aliased
+from sqlalchemy import Alias, ColumnElement, Select, Table, and_, exists, func, or_, select
 from sqlmodel import Session
 
 from bridge.messages import ChannelRef
@@ -56,11 +55,11 @@ def next_rows(
     session: Session, worker: str, lanes: Collection[int], now: datetime
 ) -> list[Pending]:
     """The first owed delivery of each of these lanes that is due and that the worker holds."""
-    first = aliased(Delivery)
+    first = DELIVERY.alias("first")
     first_id = (
-        select(first.id)
-        .where(first.lane == LANE.c.id, first.status == 0)  # type: ignore[arg-type]
-        .order_by(first.due_at, first.id)  # type: ignore[arg-type]
+        select(first.c.id)
+        .where(first.c.lane == LANE.c.id, first.c.status == 0)
+        .order_by(first.c.due_at, first.c.id)
         .limit(1)
         .correlate(LANE)
         .scalar_subquery()
@@ -88,19 +87,19 @@ def pending_for(session: Session, messages: Collection[int]) -> list[Pending]:
 
 def _pending() -> Select[Any]:
     root = func.coalesce(func.nullif(MESSAGE.c.thread, ""), MESSAGE.c.native_id)
-    in_thread = aliased(Message)
-    in_reply = aliased(Message)
+    in_thread = MESSAGE.alias("in_thread")
+    in_reply = MESSAGE.alias("in_reply")
     answered = or_(
         exists().where(
             *_by_somebody_else(in_thread),
-            in_thread.thread == root,
-            in_thread.thread != "",
-            in_thread.position > MESSAGE.c.position,
+            in_thread.c.thread == root,
+            in_thread.c.thread != "",
+            in_thread.c.position > MESSAGE.c.position,
         ),
         exists().where(
             *_by_somebody_else(in_reply),
-            in_reply.reply_to == MESSAGE.c.native_id,
-            in_reply.reply_to != "",
+            in_reply.c.reply_to == MESSAGE.c.native_id,
+            in_reply.c.reply_to != "",
         ),
     )
     reactions = (
@@ -153,14 +152,14 @@ def _pending() -> Select[Any]:
     )
 
 
-def _by_somebody_else(reply: Any) -> tuple[ColumnElement[bool], ...]:
+def _by_somebody_else(reply: Alias) -> tuple[ColumnElement[bool], ...]:
     return (
-        reply.account == MESSAGE.c.account,
-        reply.channel == MESSAGE.c.channel,
-        reply.author != MESSAGE.c.author,
-        ~reply.by_bot,
-        ~reply.own,
-        reply.deleted_at.is_(None),
+        reply.c.account == MESSAGE.c.account,
+        reply.c.channel == MESSAGE.c.channel,
+        reply.c.author != MESSAGE.c.author,
+        ~reply.c.by_bot,
+        ~reply.c.own,
+        reply.c.deleted_at.is_(None),
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from functools import lru_cache
-from typing import Self
+from typing import Any, Self
 from zoneinfo import ZoneInfo
 
 import regex
@@ -75,7 +75,10 @@ class Snapshot:
     def load(cls, body: str) -> Self:
         """From JSON."""
         raw = json.loads(body)
-        when = {key: tuple(v) if isinstance(v, list) else v for key, v in raw["when"].items()}
+        when: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value
+            for key, value in raw["when"].items()
+        }
         return cls(raw["name"], When(**when), tuple(raw["unless"]), raw["text"])
 
     @property

@@ -75,8 +75,15 @@ class Bells:
         except Exception as error:  # noqa: BLE001  (whatever the transport raises, the sweep helps)
             self.lost += len(rings)
             log.warning("bells lost", bells=len(rings), reason=str(error))
-            with contextlib.suppress(BridgeError):
-                broker.revive()
+            self._reconnect()
+
+    def _reconnect(self) -> None:
+        """Drop connections that may be broken; an embedded broker that is gone comes back."""
+        with contextlib.suppress(Exception):
+            self._app.producer_pool.force_close_all()
+            self._app.pool.force_close_all()
+        with contextlib.suppress(BridgeError):
+            broker.revive()
 
 
 def bundled(due: Iterable[Due], now: datetime) -> list[tuple[list[int], datetime | None]]:

@@ -5,11 +5,8 @@ lane is rung, active (its row is being sent) or neither; a ring for an active la
 """
 
 import asyncio
-import os
-import socket
 import threading
 import time
-import uuid
 from collections.abc import Collection, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -18,21 +15,20 @@ from typing import Any
 
 import structlog
 
-from bridge import workers
 from bridge.delivery import Settlement, Turn, attempt, turn
 from bridge.errors import RetryableError, SendError, StoreError
 from bridge.lanes import lanes_with_due
 from bridge.messages import Receipt
-from bridge.models import Worker
 from bridge.pending import Pending
 from bridge.ports import Sender
 from bridge.retry import Again, judge
+from bridge.workers import BEAT_SECONDS
+from tasks.life import Life
 from tasks.wiring import House, jitter, this_house
 
 MOST_ACTIVE = 100
 """Lanes that one process sends to at the same time."""
 _STOP_SECONDS = 8.0
-_MARGIN_SECONDS = 0.5
 _LOCAL_WAKE_SECONDS = 60.0
 
 log = structlog.get_logger(__name__)
@@ -43,7 +39,6 @@ class Engine:
 
     def __init__(self, house: House) -> None:
         self._house = house
-        self._id = ""
         self._senders: dict[str, Sender] = {}
         self._store = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._loop = asyncio.new_event_loop()
@@ -56,15 +51,14 @@ class Engine:
         self._active: dict[int, Pending] = {}
         self._settled: list[Settlement] = []
         self._succeeded: dict[str, float] = {}
-        self._observer = workers.Observer()
-        self._beaten_at = 0.0
+        self._life = Life(house.store, "worker")
         self._stopping = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._main: asyncio.Future[None] | None = None
 
     def start(self) -> None:
         """Join the living workers and begin to drain. Raises StoreError if the store is away."""
-        self._register()
+        self._life.begin()
         self._thread.start()
         asyncio.run_coroutine_threadsafe(self._begin(), self._loop).result()
 
@@ -119,8 +113,8 @@ class Engine:
                 continue
             try:
                 done = await self._run(partial(self._turn, settled, rung, held))
-            except StoreError as error:
-                log.warning("store away", reason=str(error))
+            except Exception as error:  # noqa: BLE001  (nothing of it was written; try again)
+                _log_failure(error)
                 self._settled = settled + self._settled
                 self._held |= held
                 self._rung.update(dict.fromkeys(rung))
@@ -138,7 +132,7 @@ class Engine:
         for lane, until in done.waiting:
             wait = (until - datetime.now(UTC)).total_seconds()
             if wait < _LOCAL_WAKE_SECONDS:
-                self._loop.call_later(max(wait, 0.0), self._ring_again, lane)
+                self._loop.call_later(max(wait, 0.0), self._ring_all, [lane])
         for lane in self._again - self._active.keys():
             self._again.discard(lane)
             self._rung[lane] = None
@@ -147,12 +141,12 @@ class Engine:
         self._room.set()
         self._room = asyncio.Event()
 
-    def _ring_again(self, lane: int) -> None:
-        self._rung[lane] = None
+    def _ring_all(self, lanes: Collection[int]) -> None:
+        self._rung.update(dict.fromkeys(lanes))
         self._work.set()
 
     async def _send(self, job: Pending) -> None:
-        if _clock() - self._beaten_at > (workers.TTL_SECONDS - _MARGIN_SECONDS):
+        if not self._life.certain:
             late = RetryableError("this worker was held up; others may hold the lane by now")
             self._settle(Settlement(job, Again(datetime.now(UTC), str(late), counts=False)))
             return
@@ -206,17 +200,11 @@ class Engine:
 
     async def _beat(self) -> None:
         while True:
-            await asyncio.sleep(workers.BEAT_SECONDS)
-            began = _clock()
+            await asyncio.sleep(BEAT_SECONDS)
             try:
-                alive = await self._run(self._beat_once)
-            except StoreError as error:
-                log.warning("store away", reason=str(error))
-                continue
-            if not alive:
-                log.warning("others took this worker for dead; it joins again")
-                await self._run(self._register)
-            self._beaten_at = began
+                await self._run(self._life.beat)
+            except Exception as error:  # noqa: BLE001  (the next beat tries again)
+                _log_failure(error)
 
     async def _end(self) -> None:
         if self._main:
@@ -228,7 +216,7 @@ class Engine:
         for sender in self._senders.values():
             await sender.close()
         try:
-            await self._run(self._leave)
+            await self._run(self._life.end)
         except StoreError as error:
             log.warning("store away; the lanes are free after the time-out", reason=str(error))
 
@@ -253,40 +241,21 @@ class Engine:
     ) -> Turn:
         store = self._house.store
         with store.transaction() as session:
-            done = turn(session, self._id, settled, rung, held, datetime.now(UTC))
+            done = turn(session, self._life.id, settled, rung, held, datetime.now(UTC))
         if done.freed and store.is_postgres:
             # what was committed between our look and our commit may have rung in vain elsewhere
             with store.reading() as session:
                 missed = lanes_with_due(session, done.freed, datetime.now(UTC))
-            self._loop.call_soon_threadsafe(lambda: [self._ring_again(lane) for lane in missed])
+            if missed:
+                self._loop.call_soon_threadsafe(self._ring_all, missed)
         return done
 
-    def _register(self) -> None:
-        worker = Worker(
-            id=uuid.uuid4().hex,
-            host=socket.gethostname(),
-            pid=os.getpid(),
-            started_at=datetime.now(UTC),
-        )
-        began = _clock()
-        with self._house.store.transaction() as session:
-            workers.register(session, worker)
-        self._id, self._beaten_at = worker.id, began
 
-    def _beat_once(self) -> bool:
-        with self._house.store.transaction() as session:
-            alive = workers.beat(session, self._id)
-            workers.bury(session, self._observer.dead(workers.beats(session), time.monotonic()))
-        return alive
-
-    def _leave(self) -> None:
-        with self._house.store.transaction() as session:
-            workers.leave(session, self._id)
-
-
-def _clock() -> float:
-    """Seconds by a clock that goes on while the machine is suspended, where there is one."""
-    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+def _log_failure(error: Exception) -> None:
+    if isinstance(error, StoreError):
+        log.warning("store away", reason=str(error))
+    else:
+        log.error("the store's work failed", exc_info=error)
 
 
 _lock = threading.Lock()

@@ -4,11 +4,7 @@ Any number may run. One leads, by a lease in the store; another takes over when 
 that a tick does may safely be done twice.
 """
 
-import os
-import socket
 import threading
-import time
-import uuid
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -25,11 +21,12 @@ from bridge.directory import read_names
 from bridge.errors import BridgeError, ConfigError, StoreError
 from bridge.lanes import due_lanes
 from bridge.migrations import require_current
-from bridge.models import Digest, Worker
+from bridge.models import Digest
 from bridge.times import Schedule
 from tasks import broker
 from tasks.bells import Bells
 from tasks.celery import QUEUE
+from tasks.life import Life
 from tasks.wiring import House, zone_of
 
 MOST_WAITING_BELLS = 1000
@@ -61,22 +58,20 @@ class Ticker:
         self._house = house
         self._app = app
         self._bells = Bells(app)
-        self._id = ""
-        self._observer = workers.Observer()
+        self._life = Life(house.store, ROLE)
         self._ticks = threading.Lock()
 
     def start(self) -> None:
         """Join the living. Raises StoreError when the store is away or not migrated."""
         require_current(self._house.store)
-        self._register()
+        self._life.begin()
         self._bells.start()
 
     def stop(self) -> None:
         """Leave in good order, so that another leads at once."""
         self._bells.close()
         try:
-            with self._house.store.transaction() as session:
-                workers.leave(session, self._id)
+            self._life.end()
         except StoreError as error:
             log.warning("store away", reason=str(error))
 
@@ -108,14 +103,9 @@ class Ticker:
             log.warning("bell lost", digest=name, reason=str(error))
 
     def _leads(self) -> bool:
+        self._life.beat()
         with self._house.store.transaction() as session:
-            if not workers.beat(session, self._id):
-                self._id = ""
-            workers.bury(session, self._observer.dead(workers.beats(session), time.monotonic()))
-            if self._id:
-                return workers.lead(session, ROLE, self._id)
-        self._register()
-        return False
+            return workers.lead(session, ROLE, self._life.id)
 
     def _sweep(self, now: datetime) -> None:
         until = now + timedelta(seconds=self._house.settings.scheduler.sweep)
@@ -145,18 +135,6 @@ class Ticker:
                 return int(declared.message_count)
         except Exception:  # noqa: BLE001  (no such queue yet, or the broker is away)
             return 0
-
-    def _register(self) -> None:
-        worker = Worker(
-            id=uuid.uuid4().hex,
-            role=ROLE,
-            host=socket.gethostname(),
-            pid=os.getpid(),
-            started_at=datetime.now(UTC),
-        )
-        with self._house.store.transaction() as session:
-            workers.register(session, worker)
-        self._id = worker.id
 
 
 def run(house: House, app: Celery, until: threading.Event) -> None:

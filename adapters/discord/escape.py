@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-import regex  # type: ignore[import-untyped]
+import regex
 
 PLAIN, BOLD, ITALIC, CODE = 0, 1, 2, 4
 ELLIPSIS = "…"

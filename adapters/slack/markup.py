@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from adapters.slack.mrkdwn import DATE_FORMAT, escape, escaped_units, label, stamp, target, written
 from adapters.slack.payload import JsonDict
-from adapters.slack.room import ELLIPSIS, Room, clean, cut, units
+from adapters.slack.room import ELLIPSIS, Room, clean, cut, pieces, units
 from bridge.richtext import (
     Block,
     Bullets,
@@ -28,6 +28,8 @@ MOST_CHARACTERS = 12_000
 """Over all blocks; from about 13,200 on Slack answers msg_blocks_too_long."""
 MOST_HEADER = 150
 MOST_CONTEXT = 3000
+MOST_RUN = 3000
+"""Of one text element; Slack names no limit for it, so it gets that of a section."""
 MOST_FALLBACK = 4000
 """Slack's advice for `text`; it cuts at 40,000."""
 
@@ -92,20 +94,22 @@ def _context(spans: Spans, room: Room) -> JsonDict | None:
 
 
 def _elements(spans: Spans, room: Room) -> list[JsonDict]:
-    made = [element for element in (_element(span, room) for span in spans) if element]
+    made = [element for span in spans for element in _span(span, room)]
     return made if any(_shown(element).strip() for element in made) else []
 
 
 def _shown(element: JsonDict) -> str:
-    return str(element.get("text") or element.get("url") or element.get("fallback"))
+    return str(element.get("text") or element.get("url") or element.get("fallback") or "")
 
 
-def _element(span: Span, room: Room) -> JsonDict | None:
+def _span(span: Span, room: Room) -> list[JsonDict]:
     if room.full:
-        return None
+        return []
     match span:
-        case Text():
-            return _run(span, room)
+        case Text(text=text):
+            style = {name: True for name in ("bold", "italic", "code") if getattr(span, name)}
+            styled = {"style": style} if style else {}
+            return [_text(part) | styled for part in pieces(room.take(clean(text)), MOST_RUN)]
         case Link():
             url, words = target(span), label(span)
             element = {"type": "link", "url": url, "text": words} if url else _text(words)
@@ -117,15 +121,9 @@ def _element(span: Span, room: Room) -> JsonDict | None:
             return _whole(element, units(DATE_FORMAT) + units(words), room)
 
 
-def _run(span: Text, room: Room) -> JsonDict | None:
-    text = room.take(clean(span.text))
-    style = {name: True for name in ("bold", "italic", "code") if getattr(span, name)}
-    return (_text(text) | ({"style": style} if style else {})) if text else None
-
-
-def _whole(element: JsonDict, cost: int, room: Room) -> JsonDict | None:
+def _whole(element: JsonDict, cost: int, room: Room) -> list[JsonDict]:
     made = element if room.fits(cost) else _text(ELLIPSIS)
-    return made if _shown(made) else None
+    return [made] if _shown(made) else []
 
 
 def _text(text: str) -> JsonDict:
@@ -168,4 +166,5 @@ def _start(start: str, spans: Spans, room: Room, line: str = "\n") -> str:
     """A line with what starts it, or nothing where nothing follows (1 pays for its end)."""
     if room.full or not room.fits(escaped_units(start) + 1):
         return ""
-    return escape(start) + written(spans, room, line=line)
+    words = written(spans, room, line=line)
+    return escape(start) + words if words.strip() else ""

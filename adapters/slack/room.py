@@ -1,6 +1,6 @@
 """Cutting text to fit: never inside what a reader sees as one character."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import regex  # type: ignore[import-untyped, unused-ignore]
 
@@ -36,6 +36,15 @@ def beginning(text: str, most: int, cost: Callable[[str], int] = units) -> str:
             break
         end = grapheme.end()
     return text[:end]
+
+
+def pieces(text: str, most: int) -> Iterator[str]:
+    """The text in parts of `most` units at most, which together say the same."""
+    while text:
+        # Somebody may pile more accents onto one letter than fit: then inside of it.
+        part = beginning(text, most) or text[: most // 2]
+        yield part
+        text = text[len(part) :]
 
 
 class Room:

@@ -1,7 +1,7 @@
 """Reads what a digest window holds, in a few statements however much that is. Reads only."""
 
-from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,11 +9,13 @@ from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select, t
 from sqlmodel import Session
 
 from bridge.archive import unpacked
-from bridge.digest.contents import Contents, Counts, Said, counts_of
+from bridge.digest.contents import Contents, Counts, Key, Said, counts_of
 from bridge.digest.rule import DigestRule
 from bridge.messages import ChannelRef
 from bridge.pending import CHANNEL, MESSAGE, PERSON, REACTION
 from bridge.times import Window
+
+_CHUNK = 500
 
 LATE = timedelta(days=7)
 """What came in late is still told when it was sent this long before the window."""
@@ -33,7 +35,7 @@ def read(session: Session, rule: DigestRule, window: Window, came: Window) -> Co
     ]
     if not readable:
         return Contents(window, rule.zone)
-    within = _within(MESSAGE.c, rule, readable, window, came)
+    within = _within(rule, readable, window, came)
     rows = session.execute(_messages().where(within))
     said = [_said(row, late=row.sent_at < window.start) for row in rows]
     wants_before = said and "numbers" in rule.sections
@@ -41,7 +43,7 @@ def read(session: Session, rule: DigestRule, window: Window, came: Window) -> Co
         window=window,
         zone=rule.zone,
         said=tuple(sorted(said, key=lambda one: (one.sent_at, one.key))),
-        roots=_roots(session, rule, readable, window, came) if said else {},
+        roots=_roots(session, rule, said),
         labels=_labels(rule.channels, channels),
         before=_before(session, rule, readable, window) if wants_before else Counts(),
     )
@@ -70,43 +72,43 @@ def _labels(
 
 
 def _within(
-    table: Any, rule: DigestRule, channels: Iterable[ChannelRef], window: Window, came: Window
+    rule: DigestRule, channels: Iterable[ChannelRef], window: Window, came: Window
 ) -> ColumnElement[bool]:
     """Whether a message belongs to the window; shaped so that the index message_sent is used."""
     late = came.start < came.end
     since = window.start - LATE if late else window.start
     return and_(
-        _in_time(table, rule, channels, since, window.end),
-        table.received_at < came.end,
-        or_(table.sent_at >= window.start, table.received_at >= came.start),
+        _in_time(rule, channels, since, window.end),
+        MESSAGE.c.received_at < came.end,
+        or_(MESSAGE.c.sent_at >= window.start, MESSAGE.c.received_at >= came.start),
     )
 
 
 def _in_time(
-    table: Any, rule: DigestRule, channels: Iterable[ChannelRef], start: datetime, end: datetime
+    rule: DigestRule, channels: Iterable[ChannelRef], start: datetime, end: datetime
 ) -> ColumnElement[bool]:
     """Whether somebody said it in one of these channels from `start` up to `end`."""
     return and_(
         or_(
             *(
                 and_(
-                    _in_channel(table, rule, channel),
-                    table.sent_at >= start,
-                    table.sent_at < end,
+                    _in_channel(rule, channel),
+                    MESSAGE.c.sent_at >= start,
+                    MESSAGE.c.sent_at < end,
                 )
                 for channel in channels
             )
         ),
-        table.posted,
-        table.deleted_at.is_(None),
-        ~table.by_bot,
-        ~table.own,
+        MESSAGE.c.posted,
+        MESSAGE.c.deleted_at.is_(None),
+        ~MESSAGE.c.by_bot,
+        ~MESSAGE.c.own,
     )
 
 
-def _in_channel(table: Any, rule: DigestRule, channel: ChannelRef) -> ColumnElement[bool]:
-    here = and_(table.account == channel.account, table.channel == channel.id)
-    return here if rule.may_quote(channel) else and_(here, ~table.private)
+def _in_channel(rule: DigestRule, channel: ChannelRef) -> ColumnElement[bool]:
+    here = and_(MESSAGE.c.account == channel.account, MESSAGE.c.channel == channel.id)
+    return here if rule.may_quote(channel) else and_(here, ~MESSAGE.c.private)
 
 
 def _messages() -> Select[Any]:
@@ -161,34 +163,27 @@ def _by_somebody_else(reply: Any) -> tuple[ColumnElement[bool], ...]:
     )
 
 
-def _roots(
-    session: Session,
-    rule: DigestRule,
-    channels: Collection[ChannelRef],
-    window: Window,
-    came: Window,
-) -> dict[tuple[str, str, str], Said]:
-    """The messages that something in the window answers; bots may have started a conversation."""
-    reply = MESSAGE.alias("reply").c
-    above = func.coalesce(func.nullif(reply.thread, ""), reply.reply_to).label("native_id")
-    answers = (
-        select(reply.account, reply.channel, above)
-        .where(_within(reply, rule, channels, window, came), above != "")
-        .distinct()
-        .subquery()
-    )
-    key = (MESSAGE.c.account, MESSAGE.c.channel, MESSAGE.c.native_id)
-    statement = (
-        _messages()
-        .join(answers, and_(*(mine == answers.c[mine.name] for mine in key)))
-        .where(
+def _roots(session: Session, rule: DigestRule, said: Sequence[Said]) -> dict[Key, Said]:
+    """The messages that these answer, without themselves; bots may have started a conversation."""
+    keys = sorted({one.parent for one in said if one.parent} - {one.key for one in said})
+    found: dict[Key, Said] = {}
+    for start in range(0, len(keys), _CHUNK):
+        ids = defaultdict(list)
+        for account, channel, native_id in keys[start : start + _CHUNK]:
+            ids[ChannelRef(account, channel)].append(native_id)
+        statement = _messages().where(
+            or_(
+                *(
+                    and_(_in_channel(rule, channel), MESSAGE.c.native_id.in_(wanted))
+                    for channel, wanted in ids.items()
+                )
+            ),
             MESSAGE.c.posted,
             MESSAGE.c.deleted_at.is_(None),
-            or_(*(_in_channel(MESSAGE.c, rule, channel) for channel in channels)),
         )
-    )
-    found = [_said(row, late=False) for row in session.execute(statement)]
-    return {one.key: one for one in found}
+        roots = (_said(row, late=False) for row in session.execute(statement))
+        found.update({one.key: one for one in roots})
+    return found
 
 
 def _before(
@@ -205,7 +200,7 @@ def _before(
         columns.sent_at,
         columns.thread,
         columns.reply_to,
-    ).where(_in_time(columns, rule, channels, start, window.start))
+    ).where(_in_time(rule, channels, start, window.start))
     return counts_of(
         (
             Said(

@@ -16,7 +16,10 @@ import pytest
 from adapters.slack import ADAPTER, standin
 from adapters.slack.listener import SlackListener
 from adapters.slack.sender import SlackSender
-from adapters.standin import CHANNELS, PEOPLE, Remote
+from adapters.slack.standin.errors import RefusedError
+from adapters.slack.standin.methods import METHODS
+from adapters.slack.standin.methods.call import Call
+from adapters.standin import CHANNELS, PEOPLE, JsonDict, Remote
 from bridge.errors import (
     PermanentError,
     RateLimitedError,
@@ -57,9 +60,7 @@ class Received:
         self.events.append(event)
         self._changed.set()
 
-    async def first(
-        self, kind: type[Kind], fits: Callable[[Kind], bool] = lambda _: True
-    ) -> Kind:
+    async def first(self, kind: type[Kind], fits: Callable[[Kind], bool] = lambda _: True) -> Kind:
         """The first event of a kind that fits, as soon as it is there."""
         async with asyncio.timeout(PATIENCE):
             while True:
@@ -98,16 +99,22 @@ async def listening(
         await connected(far, task)
         yield task
     finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        if not task.done():
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
 
 
 async def connected(far: standin.SlackStandin, task: asyncio.Task[None]) -> None:
+    await until(lambda: task.done() or bool(far.state.sockets._connections))
+    if task.done():
+        task.result()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for something in the stand-in that tells nobody when it happens."""
     async with asyncio.timeout(PATIENCE):
-        while not far.state.sockets._connections:
-            if task.done():
-                task.result()
+        while not condition():  # noqa: ASYNC110 - there is no event to wait on
             await asyncio.sleep(0.01)
 
 
@@ -251,9 +258,13 @@ async def test_an_event_before_the_names_is_stored_and_its_author_looked_up(
 
 
 async def test_without_the_scope_for_names_events_still_arrive(
-    far: standin.SlackStandin, remote: Remote
+    far: standin.SlackStandin, remote: Remote, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await remote.fault("conversations.list", "status", status=400, times=-1)
+    def refuse(_: Call) -> JsonDict:
+        raise RefusedError("missing_scope", needed="channels:read", provided="chat:write")
+
+    method = replace(METHODS["conversations.list"], run=refuse)
+    monkeypatch.setitem(METHODS, "conversations.list", method)
     received = Received()
     async with listening(far, received):
         await remote.post("ada", "help", "hello")
@@ -284,9 +295,7 @@ async def test_what_was_stored_is_acknowledged_and_comes_once(
         far.state.sockets.push("slash_commands", {"command": "/remind", "text": "me"})
         far.state.emit(None, {"type": "message", "channel": "C1", "ts": "what"})
         await received.first(Posted)
-        async with asyncio.timeout(PATIENCE):
-            while far.state.sockets._owed:
-                await asyncio.sleep(0.01)
+        await until(lambda: not far.state.sockets._owed)
     assert len([one for one in received.events if isinstance(one, Posted)]) == 1
 
 
@@ -295,18 +304,14 @@ async def test_a_malformed_event_is_counted_and_acknowledged(far: standin.SlackS
     task = asyncio.create_task(listener.listen(Received()))
     await connected(far, task)
     far.state.emit(None, {"type": "message", "channel": "C1", "ts": "what"})
-    async with asyncio.timeout(PATIENCE):
-        while far.state.sockets._owed or not listener.malformed:
-            await asyncio.sleep(0.01)
+    await until(lambda: bool(listener.malformed) and not far.state.sockets._owed)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     assert listener.malformed == 1
 
 
-async def test_our_own_message_comes_back(
-    far: standin.SlackStandin, sender: SlackSender
-) -> None:
+async def test_our_own_message_comes_back(far: standin.SlackStandin, sender: SlackSender) -> None:
     received = Received()
     async with listening(far, received):
         receipt = await sender.send(outbound(far))
@@ -324,10 +329,11 @@ async def identify(far: standin.SlackStandin) -> str:
         await directory.close()
 
 
-@pytest.mark.parametrize("how", ["close", "fresh"])
+@pytest.mark.parametrize("how", ["close", "fresh", "abort"])
 async def test_a_cut_connection_is_replaced(
-    far: standin.SlackStandin, remote: Remote, how: str
+    far: standin.SlackStandin, remote: Remote, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("adapters.slack.connection.PING_SECONDS", 0.2)
     received = Received()
     async with listening(far, received) as task:
         await remote.disconnect(how)
@@ -361,12 +367,64 @@ async def test_cancelling_leaves_no_task_and_no_connection(far: standin.SlackSta
     before = asyncio.all_tasks()
     async with listening(far, Received()):
         pass
-    async with asyncio.timeout(PATIENCE):
-        while far.state.sockets._connections:
-            await asyncio.sleep(0.01)
+    await until(lambda: not far.state.sockets._connections)
     mine = {task for task in asyncio.all_tasks() - before if "slack" in repr(task.get_coro())}
     assert not mine
     gc.collect()
+
+
+async def test_cancelling_does_not_wait_for_a_store_that_hangs(
+    far: standin.SlackStandin, remote: Remote
+) -> None:
+    begun = asyncio.Event()
+
+    async def hang(event: Event) -> None:
+        if isinstance(event, Posted):
+            begun.set()
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(ADAPTER.listener(ACCOUNT, settings(far)).listen(hang))
+    await connected(far, task)
+    await remote.post("ada", "help", "hello")
+    await asyncio.wait_for(begun.wait(), PATIENCE)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(task, PATIENCE)
+
+
+async def test_bolts_own_environment_variables_change_nothing(
+    far: standin.SlackStandin, remote: Remote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "SLACK_CLIENT_ID", "SLACK_CLIENT_SECRET"):
+        monkeypatch.setenv(name, "of something else")
+    received = Received()
+    async with listening(far, received):
+        await remote.post("ada", "help", "hello")
+        assert (await received.first(Posted)).text == "hello"
+
+
+async def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(
+    far: standin.SlackStandin,
+    remote: Remote,
+    sender: SlackSender,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    received = Received()
+    async with listening(far, received):
+        await sender.send(outbound(far))
+        assert (await received.first(Posted)).text == "hello"
+    assert len(await remote.messages("help")) == 1
+
+
+async def test_many_posts_arrive_in_their_order(far: standin.SlackStandin, remote: Remote) -> None:
+    received = Received()
+    async with listening(far, received):
+        for number in range(100):
+            await remote.post("ada", "help", str(number))
+        await received.first(Posted, lambda one: one.text == "99")
+    said = [one.text for one in received.events if isinstance(one, Posted)]
+    assert said == [str(number) for number in range(100)]
 
 
 async def test_a_sent_message_is_there_under_its_receipt(
@@ -420,13 +478,13 @@ async def test_fifty_messages_at_once_share_a_sender(
         ({"kind": "status_after", "status": 502}, UnknownOutcomeError, 1),
         ({"kind": "drop_before"}, UnknownOutcomeError, 0),
         ({"kind": "drop_after"}, UnknownOutcomeError, 1),
-        ({"kind": "status", "status": 404}, PermanentError, 0),
     ],
 )
 async def test_an_error_says_what_may_have_happened(
     far: standin.SlackStandin,
     remote: Remote,
     sender: SlackSender,
+    *,
     fault: dict[str, Any],
     error: type[Exception],
     arrived: int,
@@ -469,9 +527,7 @@ async def test_a_refused_connection_is_worth_another_try(far: standin.SlackStand
         await sender.close()
 
 
-async def test_a_refusal_says_what_to_do(
-    far: standin.SlackStandin, sender: SlackSender
-) -> None:
+async def test_a_refusal_says_what_to_do(far: standin.SlackStandin, sender: SlackSender) -> None:
     with pytest.raises(PermanentError, match="channel_not_found: check the channel"):
         await sender.send(outbound(far, "C0NOSUCH"))
     wrong = SlackSender(ACCOUNT, settings(far, bot_token="xoxb-wrong"))

@@ -343,6 +343,31 @@ async def test_an_edit_changes_the_text_and_takes_blocks_away(
     assert (seen.text, seen.edited) == ("new", True)
 
 
+async def test_attachments_stay_until_an_edit_empties_them(
+    standin: SlackStandin, client: AsyncWebClient
+) -> None:
+    where = {"channel": channel(standin), "text": "x"}
+    posted = await client.chat_postMessage(**where, attachments=[{"fallback": "f", "text": "t"}])
+    assert posted["message"]["attachments"] == [{"fallback": "f", "text": "t", "id": 1}]
+    kept = await client.chat_update(**where, ts=posted["ts"])
+    assert kept["message"]["attachments"]
+    emptied = await client.chat_update(**where, ts=posted["ts"], attachments=[])
+    assert "attachments" not in emptied["message"]
+
+
+async def test_a_post_under_another_name_is_a_bot_message(
+    standin: SlackStandin, client: AsyncWebClient
+) -> None:
+    posted = await client.chat_postMessage(
+        channel=channel(standin), text="x", username="ada (elsewhere)", icon_emoji=":robot_face:"
+    )
+    message = posted["message"]
+    assert (message["subtype"], message["username"]) == ("bot_message", "ada (elsewhere)")
+    assert message["icons"] == {"emoji": ":robot_face:"}
+    assert "user" not in message
+    await client.chat_delete(channel=channel(standin), ts=posted["ts"])
+
+
 async def test_a_deleted_message_is_gone_from_history_but_not_from_control(
     standin: SlackStandin, client: AsyncWebClient, remote: Remote
 ) -> None:

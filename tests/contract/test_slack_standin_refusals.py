@@ -229,6 +229,8 @@ async def test_other_methods_have_their_tier() -> None:
     [
         ("status", 500, "internal_error", 0),
         ("status", 503, "service_unavailable", 0),
+        ("status", 200, "internal_error", 0),
+        ("status", 403, "access_denied", 0),
         ("status_after", 500, "internal_error", 1),
         ("ratelimit", 429, "ratelimited", 0),
     ],

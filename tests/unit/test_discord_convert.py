@@ -26,7 +26,8 @@ from bridge.messages import (
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SAMPLES = ROOT / "adapters" / "discord" / "samples"
-SPEC = ROOT / ".." / "shared" / "spec"
+SHARED = ROOT / ".." / "shared"
+SPEC = SHARED / "spec"
 
 AT = datetime(2026, 1, 2, tzinfo=UTC)
 TEN = datetime(2026, 1, 1, 10, tzinfo=UTC)
@@ -326,7 +327,7 @@ def _validator() -> ModuleType:
     return module
 
 
-@pytest.mark.skipif(not SPEC.exists(), reason="the published spec is not beside the project")
+@pytest.mark.skipif(not SHARED.exists(), reason="the published spec is not beside the project")
 def test_the_samples_have_the_shapes_of_the_published_spec() -> None:
     validator = _validator()
     for path in sorted(SAMPLES.glob("message_[cu]*.json")):

@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.discord.escape import CODE, Atom, assemble, clean, escaped, fit, units
@@ -201,6 +201,7 @@ _blocks: st.SearchStrategy[Block] = st.one_of(
 _documents = st.lists(_blocks, max_size=6).map(tuple)
 
 
+@settings(deadline=None)  # the long ones take their time on a busy machine
 @given(document=_documents, times=st.sampled_from([1, 1, 30, 400]))
 def test_every_limit_holds_for_any_document(document: Document, times: int) -> None:
     long = document * times

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from adapters.discord.standin.embeds import text, too_long
+from adapters.discord.standin.fields import Path, items, record, text
 from adapters.discord.standin.refusals import Form
 from adapters.standin import JsonDict
 
@@ -11,46 +11,42 @@ BUTTONS = 5
 LABEL = 80
 CUSTOM_ID = 100
 _ROW, _BUTTON, _LINK = 1, 2, 5
-_SELECTS = (3, 5, 6, 7, 8)
+_PARTS = (2, 3, 5, 6, 7, 8)
 
 
 def rows(form: Form, given: Any) -> list[JsonDict]:
     """Action rows as stored: every part gets a number as its `id`."""
-    if not given:
-        return []
-    if not isinstance(given, list):
-        message = "Only iterables may be used in a ListType"
-        form.wrong(("components",), "BASE_TYPE_BAD_TYPE", message)
-        return []
-    if len(given) > ROWS:
-        too_long(form, ("components",), ROWS)
     stored: list[JsonDict] = []
     count = 0
-    for n, row in enumerate(given):
-        if not isinstance(row, dict) or row.get("type") != _ROW:
+    for n, one in enumerate(items(form, ("components",), given, ROWS)):
+        row = record(form, ("components", n), one)
+        if row.get("type") != _ROW:
             message = f'Value of field "type" must be one of ({_ROW},).'
             form.wrong(("components", n), "UNION_TYPE_CHOICES", message)
             continue
-        parts = _parts(form, n, row.get("components") or [], count + 1)
+        parts = _parts(form, ("components", n, "components"), row.get("components"), count + 1)
         stored.append({"type": _ROW, "id": count + 1, "components": parts})
         count += 1 + len(parts)
     return stored
 
 
-def _parts(form: Form, row: int, given: list[JsonDict], taken: int) -> list[JsonDict]:
-    path = ("components", row, "components")
-    if not 1 <= len(given) <= BUTTONS:
+def _parts(form: Form, path: Path, given: Any, taken: int) -> list[JsonDict]:
+    found = items(form, path, given, BUTTONS)
+    if not found:
         message = f"Must be between 1 and {BUTTONS} in length."
         form.wrong(path, "BASE_TYPE_BAD_LENGTH", message)
-    stored: list[JsonDict] = []
-    for n, part in enumerate(given):
-        if part.get("type") not in {_BUTTON, *_SELECTS}:
-            message = 'Value of field "type" must be one of (2, 3, 5, 6, 7, 8).'
-            form.wrong((*path, n), "UNION_TYPE_CHOICES", message)
-        if part.get("type") == _BUTTON:
-            text(form, (*path, n, "label"), part.get("label"), LABEL)
-        linked = part.get("style") == _LINK and part.get("type") == _BUTTON
-        name, limit = ("url", 512) if linked else ("custom_id", CUSTOM_ID)
-        text(form, (*path, n, name), part.get(name), limit, required=True)
-        stored.append({"id": taken + n + 1, **part})
-    return stored
+    return [{"id": taken + n + 1, **_part(form, (*path, n), one)} for n, one in enumerate(found)]
+
+
+def _part(form: Form, path: Path, given: Any) -> JsonDict:
+    part = record(form, path, given)
+    kind = part.get("type")
+    if kind not in _PARTS:
+        message = f'Value of field "type" must be one of {_PARTS}.'
+        form.wrong(path, "UNION_TYPE_CHOICES", message)
+    if kind == _BUTTON:
+        text(form, (*path, "label"), part.get("label"), LABEL)
+    linked = kind == _BUTTON and part.get("style") == _LINK
+    name, limit = ("url", 512) if linked else ("custom_id", CUSTOM_ID)
+    text(form, (*path, name), part.get(name), limit, required=True)
+    return part

@@ -2,8 +2,9 @@
 
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
+from adapters.discord.standin.fields import Path, items, record, text
 from adapters.discord.standin.refusals import Form
 from adapters.standin import JsonDict
 
@@ -14,19 +15,12 @@ _LENGTHS = {"title": 256, "description": 4096}
 _PARTS = {"footer": ("text", 2048), "author": ("name", 256)}
 _FIELD = {"name": 256, "value": 1024}
 _MAX_COLOR = 0xFFFFFF
-_Path = tuple[str | int, ...]
 
 
 def embeds(form: Form, given: Any) -> list[JsonDict]:
     """The embeds of a message as stored; complaints go to the form."""
-    if given is None:
-        return []
-    if not isinstance(given, list):
-        form.wrong(("embeds",), "BASE_TYPE_BAD_TYPE", "Only iterables may be used in a ListType")
-        return []
-    if len(given) > AT_MOST:
-        too_long(form, ("embeds",), AT_MOST)
-    stored = [_embed(form, ("embeds", n), one) for n, one in enumerate(given)]
+    found = items(form, ("embeds",), given, AT_MOST)
+    stored = [_embed(form, ("embeds", n), one) for n, one in enumerate(found)]
     if sum(map(size, stored)) > TOTAL:
         message = f"Embed size exceeds maximum size of {TOTAL}"
         form.wrong(("embeds",), "MAX_EMBED_SIZE_EXCEEDED", message)
@@ -49,32 +43,9 @@ def lines(embed: JsonDict) -> list[str]:
     return [text for text in texts if text]
 
 
-def too_long(form: Form, path: _Path, limit: int) -> None:
-    """Complain about a text or list that exceeds a limit."""
-    form.wrong(path, "BASE_TYPE_MAX_LENGTH", f"Must be {limit} or fewer in length.")
-
-
-def text(form: Form, path: _Path, given: Any, limit: int, *, required: bool = False) -> str:
-    """A text of at most `limit` characters; numbers count as text, as on Discord."""
-    if isinstance(given, int | float) and not isinstance(given, bool):
-        given = str(given)
-    if given is None or given == "":
-        if required:
-            form.wrong(path, "BASE_TYPE_REQUIRED", "This field is required")
-        return ""
-    if not isinstance(given, str):
-        form.wrong(path, "STRING_TYPE_CONVERT", "Could not interpret value as string.")
-        return ""
-    if len(given) > limit:
-        too_long(form, path, limit)
-    return given
-
-
-def _embed(form: Form, path: _Path, given: Any) -> JsonDict:
+def _embed(form: Form, path: Path, given: Any) -> JsonDict:
     stored: JsonDict = {"type": "rich", "content_scan_version": 0}
-    if not isinstance(given, dict):
-        form.wrong(path, "DICT_TYPE_CONVERT", "Only dictionaries may be used in a DictType")
-        return stored
+    given = record(form, path, given)
     for name, limit in _LENGTHS.items():
         if found := text(form, (*path, name), given.get(name), limit):
             stored[name] = found
@@ -86,31 +57,25 @@ def _embed(form: Form, path: _Path, given: Any) -> JsonDict:
         if isinstance(holder := given.get(part), dict):
             stored[part] = _urls(form, (*path, part), holder, ("url",))
     if given.get("fields"):
-        stored["fields"] = _fields(form, (*path, "fields"), given["fields"])
+        path_of = (*path, "fields")
+        found_fields = items(form, path_of, given["fields"], FIELDS)
+        stored["fields"] = [_field(form, (*path_of, n), one) for n, one in enumerate(found_fields)]
     return stored | _urls(form, path, given, ("url",)) | _plain(form, path, given)
 
 
-def _fields(form: Form, path: _Path, given: Any) -> list[JsonDict]:
-    if not isinstance(given, list):
-        form.wrong(path, "BASE_TYPE_BAD_TYPE", "Only iterables may be used in a ListType")
-        return []
-    if len(given) > FIELDS:
-        too_long(form, path, FIELDS)
-    stored = []
-    for n, one in enumerate(given):
-        source = one if isinstance(one, dict) else {}
-        field: JsonDict = {
-            name: text(form, (*path, n, name), source.get(name), limit, required=True)
-            for name, limit in _FIELD.items()
-        }
-        stored.append(field | {"inline": bool(source.get("inline"))})
-    return stored
+def _field(form: Form, path: Path, given: Any) -> JsonDict:
+    source = record(form, path, given)
+    field: JsonDict = {
+        name: text(form, (*path, name), source.get(name), limit, required=True)
+        for name, limit in _FIELD.items()
+    }
+    return field | {"inline": bool(source.get("inline"))}
 
 
-def _urls(form: Form, path: _Path, holder: JsonDict, names: tuple[str, ...]) -> JsonDict:
+def _urls(form: Form, path: Path, holder: JsonDict, names: tuple[str, ...]) -> JsonDict:
     found = {name: holder[name] for name in names if holder.get(name)}
     for name, url in found.items():
-        parts = urlsplit(url) if isinstance(url, str) else urlsplit("")
+        parts = _split(url)
         if parts.scheme not in {"http", "https", "attachment"}:
             message = f'Scheme "{parts.scheme}" is not supported. Scheme must be one of {{0}}.'
             message = message.format("('http', 'https')")
@@ -120,7 +85,14 @@ def _urls(form: Form, path: _Path, holder: JsonDict, names: tuple[str, ...]) -> 
     return found
 
 
-def _plain(form: Form, path: _Path, given: JsonDict) -> JsonDict:
+def _split(url: Any) -> SplitResult:
+    try:
+        return urlsplit(str(url))
+    except ValueError:
+        return SplitResult("https", "", "", "", "")
+
+
+def _plain(form: Form, path: Path, given: JsonDict) -> JsonDict:
     stored: JsonDict = {}
     color = given.get("color")
     if isinstance(color, int) and 0 <= color <= _MAX_COLOR:

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from adapters.discord.standin import components
-from adapters.discord.standin.embeds import embeds, text, too_long
+from adapters.discord.standin.embeds import embeds
+from adapters.discord.standin.fields import items, record, text, too_long
 from adapters.discord.standin.refusals import Form
 from adapters.discord.standin.speech import Allowed
 from adapters.standin import JsonDict
@@ -13,6 +14,7 @@ from adapters.standin import JsonDict
 CONTENT = 2000
 NONCE = 25
 THREAD_NAME = 100
+FILES = 10
 ARCHIVE_MINUTES = (60, 1440, 4320, 10080)
 SUPPRESS_EMBEDS, HAS_THREAD, SILENT = 1 << 2, 1 << 5, 1 << 12
 _ID = re.compile(r"[0-9]{1,20}")
@@ -78,7 +80,9 @@ def changes(body: JsonDict) -> JsonDict:
     }
     found = {name: read(form, body[name]) for name, read in readers.items() if name in body}
     if "attachments" in body:
-        found["attachments"] = [str(one.get("id")) for one in body["attachments"] or ()]
+        kept = items(form, ("attachments",), body["attachments"], FILES)
+        rows = [record(form, ("attachments", n), one) for n, one in enumerate(kept)]
+        found["attachments"] = [str(row.get("id")) for row in rows]
     form.settle()
     return found
 

@@ -20,7 +20,8 @@ _TOKEN = re.compile(
     r"|<t:(?P<moment>-?\d{1,11})(?::[tTdDfFsSR])?>"
     r"|<(?P<bare>https?://[^\s>]+)>"
     r"|\[(?P<label>(?:\\.|[^\]\\])+)\]\(<?(?P<url>https?://[^\s)>]+)>?\)"
-    r"|(?P<plain>https?://[^\s<>)]+)",
+    r"|(?P<plain>https?://[^\s<>)]+)"
+    r"|(?P<private>[\U000f0000-\U000ffffd])",
     re.DOTALL,
 )
 _LINE = re.compile(r"^(#{1,3} |-# |[-*] )", re.MULTILINE)

@@ -23,7 +23,15 @@ _SCOPES = (
     "groups:history,im:read,im:history,im:write,mpim:read,mpim:history,mpim:write,users:read,"
     "users:read.email,reactions:read,reactions:write,team:read"
 )
-_CODES = {503: "service_unavailable", 504: "request_timeout"}
+_CODES = {
+    400: "invalid_arguments",
+    401: "invalid_auth",
+    403: "access_denied",
+    404: "unknown_method",
+    503: "service_unavailable",
+    504: "request_timeout",
+}
+"""What a fault's status says in its body; any other, 200 included, says internal_error."""
 
 
 @dataclass(frozen=True, slots=True)

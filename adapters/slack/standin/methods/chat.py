@@ -53,18 +53,18 @@ def post_ephemeral(call: Call) -> JsonDict:
 
 
 def update(call: Call) -> JsonDict:
-    """chat.update. New text without blocks takes the old blocks away."""
+    """chat.update. Text without blocks takes the old blocks away; attachments stay unless given."""
     channel = _channel(call)
     message = _own(call, channel, "cant_update_message")
     content = _content(call)
-    changes: JsonDict = {"text": content.pop("text"), "blocks": None, **content}
+    gone = {"blocks"} if call.args.get("attachments") is None else {"blocks", "attachments"}
+    changes: JsonDict = {**dict.fromkeys(gone), **content}
     metadata = _metadata(call)
     if metadata:
         message.metadata = metadata
     call.world.edit(message, call.world.app.user, changes)
-    text = message.body["text"]
-    answer = {name: one for name, one in message_body(message).items() if name != "ts"}
-    return {"channel": channel.id, "ts": message.ts, "text": text, "message": answer}
+    body = message_body(message)
+    return {"channel": channel.id, "ts": message.ts, "text": body["text"], "message": body}
 
 
 def delete(call: Call) -> JsonDict:
@@ -157,12 +157,12 @@ def _content(call: Call) -> JsonDict:
     if blocks:
         content["blocks"] = accept(blocks)
         content["text"] = content["text"] or NO_FALLBACK
-    if attachments is not None:
+    if attachments:
         content["attachments"] = _attachments(attachments)
     return content
 
 
-def _attachments(attachments: object) -> list[JsonDict] | None:
+def _attachments(attachments: object) -> list[JsonDict]:
     if not isinstance(attachments, list) or not all(isinstance(one, dict) for one in attachments):
         raise RefusedError("invalid_arguments")
     if len(attachments) > MOST_ATTACHMENTS:
@@ -170,7 +170,7 @@ def _attachments(attachments: object) -> list[JsonDict] | None:
     return [
         {"fallback": "[no preview available]", **one, "id": number}
         for number, one in enumerate(attachments, 1)
-    ] or None
+    ]
 
 
 def _metadata(call: Call) -> JsonDict | None:
