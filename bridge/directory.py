@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 from sqlmodel import Session, select
 
 from bridge.errors import ConfigError
-from bridge.messages import DIRECT, ChannelRef
+from bridge.messages import DIRECT, ChannelNamed, ChannelRef, PersonNamed
 from bridge.models import Account, Channel, Person
 from bridge.store import insert_into
 
@@ -20,6 +21,7 @@ class Names:
     channels: Mapping[tuple[str, str], Sequence[str]] = field(default_factory=dict)
     people: Mapping[tuple[str, str], Sequence[str]] = field(default_factory=dict)
     channel_ids: frozenset[tuple[str, str]] = frozenset()
+    person_ids: frozenset[tuple[str, str]] = frozenset()
 
     def resolve(self, address: str, where: str) -> ChannelRef:
         """The channel (or direct messages) that an address means.
@@ -27,36 +29,68 @@ class Names:
         `where` names the place in the config for the error: unknown, or meant by several.
         """
         account, _, name = address.partition(":")
-        if name.startswith("@"):
-            return ChannelRef(account, DIRECT + self.person(address, where))
         if name.startswith("#"):
             found = self.channels.get((account, name[1:].casefold()), ())
             return ChannelRef(account, _single(found, address, where, "channel"))
+        if name.startswith("@") or (account, name) in self.person_ids:
+            return ChannelRef(account, DIRECT + self.person(address, where))
         if (account, name) not in self.channel_ids:
             raise ConfigError(
-                f"{where}: the account {account} sees no channel with the id {name!r}; "
-                "invite it there, or give the name as #name"
+                f"{where}: {address!r}: the account {account} sees no channel or person with the "
+                f"id {name!r}; names are written #channel or @person"
             )
         return ChannelRef(account, name)
 
     def person(self, address: str, where: str) -> str:
         """The native id of the person that an address means, see resolve."""
         account, _, name = address.partition(":")
+        if (account, name) in self.person_ids:
+            return name
         found = self.people.get((account, name.removeprefix("@").casefold()), ())
         return _single(found, address, where, "person")
 
 
-def read_names(session: Session) -> Names:
-    """All that the store knows."""
+def names_of(entries: Iterable[ChannelNamed | PersonNamed]) -> Names:
+    """The names in a platform's own listing."""
     channels: dict[tuple[str, str], list[str]] = {}
     people: dict[tuple[str, str], list[str]] = {}
-    ids = set()
+    channel_ids, person_ids = set(), set()
+    for one in entries:
+        if isinstance(one, ChannelNamed):
+            account, native_id = one.channel.account, one.channel.id
+            channels.setdefault((account, one.name.casefold()), []).append(native_id)
+            channel_ids.add((account, native_id))
+        else:
+            people.setdefault((one.account, one.name.casefold()), []).append(one.person)
+            person_ids.add((one.account, one.person))
+    return Names(channels, people, frozenset(channel_ids), frozenset(person_ids))
+
+
+def read_names(session: Session) -> Names:
+    """All that the store knows."""
+    channels = (
+        ChannelNamed(ChannelRef(one.account, one.id), one.name, one.private)
+        for one in session.exec(select(Channel))
+    )
+    people = (PersonNamed(one.account, one.id, one.name) for one in session.exec(select(Person)))
+    return names_of(chain(channels, people))
+
+
+def forget_names(session: Session, entries: Iterable[ChannelNamed | PersonNamed]) -> None:
+    """Take names from those who had them before the listed ones, such as a deleted channel.
+
+    `entries` are all that a platform lists now; what it does not list keeps any other name.
+    """
+    listed = names_of(entries)
     for channel in session.exec(select(Channel)):
-        channels.setdefault((channel.account, channel.name.casefold()), []).append(channel.id)
-        ids.add((channel.account, channel.id))
+        taken = (channel.account, channel.name.casefold()) in listed.channels
+        if taken and (channel.account, channel.id) not in listed.channel_ids:
+            channel.name = ""
     for person in session.exec(select(Person)):
-        people.setdefault((person.account, person.name.casefold()), []).append(person.id)
-    return Names(channels, people, frozenset(ids))
+        taken = (person.account, person.name.casefold()) in listed.people
+        if taken and (person.account, person.id) not in listed.person_ids:
+            person.name = ""
+    session.flush()
 
 
 def keep_accounts(session: Session, accounts: Iterable[Account]) -> None:
@@ -80,7 +114,7 @@ def _single(found: Sequence[str], address: str, where: str, what: str) -> str:
     account, _, name = address.partition(":")
     if not found:
         raise ConfigError(
-            f"{where}: {address!r}: the account {account} sees no {what} called {name!r}; "
+            f"{where}: {address!r}: the account {account} sees no {what} {name!r}; "
             "check the spelling, and invite the app where it is private"
         )
     raise ConfigError(

@@ -1,26 +1,30 @@
 """The `chatbridge` command. Heavy modules are imported by the commands that need them."""
 
-import asyncio
-import contextlib
+# ruff: noqa: PLC0415, FBT002  (imports inside keep --help quick; a flag's default is no argument)
+
+import importlib.util
 import inspect
-import json
 import os
+import pkgutil
 import sys
-from collections.abc import Callable, Sequence
-from typing import Annotated, Any
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from adapters import names
-from bridge.errors import BridgeError
-from tasks.wiring import CONFIG_VARIABLE, House, config_path, open_house
+from bridge.errors import BridgeError, ConfigError, StoreError
+
+if TYPE_CHECKING:
+    from tasks.wiring import House
 
 FAILED = 1
 WRONG_USE = 2
+INTERRUPTED = 130
 
 app = typer.Typer(
     name="chatbridge",
     help="Delayed notifications and digests for teams in Slack and Discord.",
+    epilog="Exit codes: 0 all went well, 1 failed, 2 wrong use or a config that cannot be used.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -35,32 +39,39 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def main() -> None:
-    """Run the command; an error that a person can mend is a line each and exit code 2."""
+    """Run the command. An error that a person can mend is a line per problem, without a trace."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     try:
         app()
+    except StoreError as error:
+        _fail(_explained(error), WRONG_USE)
+    except ConfigError as error:
+        _fail(str(error), WRONG_USE)
     except BridgeError as error:
-        sys.stderr.write(f"{error}\n")
-        sys.exit(WRONG_USE)
+        _fail(str(error), FAILED)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
 
 
 @app.command()
 def up(config: Config = "") -> None:
     """Run everything: listeners, one worker, the scheduler."""
     from bridge.migrations import upgrade
-    from tasks.processes import Children, celery_worker, ours, stop_signals
+    from tasks.check import require_broker
+    from tasks.processes import celery_worker, ours
+    from tasks.wiring import require_accounts
 
     house = _house(config)
+    require_accounts(house)
     upgrade(house.store)
-    stop = stop_signals()
-    children = Children(house.settings.path)
-    try:
-        children.add("listen", *ours("listen"))
-        children.add("worker", *celery_worker(house.settings.log.level))
-        children.add("scheduler", *ours("scheduler"))
-        code = children.watch(stop)
-    finally:
-        children.stop()
-    _exit(code)
+    require_broker(house)
+    _supervise(
+        house,
+        listen=ours("listen"),
+        worker=celery_worker(house.settings.log.level),
+        scheduler=ours("scheduler"),
+    )
 
 
 @app.command()
@@ -71,45 +82,51 @@ def listen(
     """Take messages in, from all accounts or only the named ones."""
     from tasks.listen import listen as run
 
-    _exit(asyncio.run(_until_stopped(run(_house(config), accounts or ()))))
+    _run(run(_house(config), accounts or ()))
 
 
 @app.command()
 def worker(config: Config = "") -> None:
     """Send what is due: a supervised Celery worker. Start as many as you like."""
     from bridge.migrations import require_current
-    from tasks.processes import Children, celery_worker, stop_signals
+    from tasks.check import require_broker
+    from tasks.processes import celery_worker
 
     house = _house(config)
     require_current(house.store)
-    stop = stop_signals()
-    children = Children(house.settings.path)
-    try:
-        children.add("worker", *celery_worker(house.settings.log.level))
-        code = children.watch(stop)
-    finally:
-        children.stop()
-    _exit(code)
+    require_broker(house)
+    _supervise(house, worker=celery_worker(house.settings.log.level))
 
 
 @app.command()
 def scheduler(config: Config = "") -> None:
     """Keep the time: sweep the outbox, close digest windows. One of several leads."""
+    from bridge.migrations import require_current
     from tasks.celery import app as celery
+    from tasks.check import require_broker
     from tasks.processes import stop_signals
     from tasks.scheduler import run
 
-    run(_house(config), celery, stop_signals())
+    house = _house(config)
+    require_current(house.store)
+    require_broker(house)
+    run(house, celery, stop_signals())
 
 
 @app.command()
 def check(config: Config = "", as_json: Json = False) -> None:
     """Look at config, tokens, channels, store and broker; say what is wrong."""
-    from tasks.check import examine
+    import asyncio
+
+    from tasks.check import examine, told
+    from tasks.tables import show_json
 
     findings = asyncio.run(examine(_house(config)))
-    _show(as_json, findings, lambda one: f"{'ok   ' if one['ok'] else 'WRONG'} {one['what']}")
-    _exit(0 if all(one["ok"] for one in findings) else WRONG_USE)
+    if as_json:
+        show_json(findings)
+    else:
+        typer.echo("\n".join(map(told, findings)))
+    raise typer.Exit(0 if all(one["ok"] for one in findings) else WRONG_USE)
 
 
 @app.command()
@@ -126,18 +143,18 @@ def migrate(config: Config = "") -> None:
 def status(config: Config = "", as_json: Json = False) -> None:
     """Show what is stored, owed, sent and late, and who is alive."""
     from tasks.status import facts
+    from tasks.tables import show_facts
 
-    found = facts(_house(config))
-    _show(as_json, found, lambda row: f"{row[0]:<28} {row[1]}", rows=list(found.items()))
+    show_facts(facts(_house(config)), as_json=as_json)
 
 
 @app.command()
 def schedules(config: Config = "", as_json: Json = False) -> None:
     """Show digests and sweeps: last run, next run, result."""
     from tasks.status import schedule_rows
+    from tasks.tables import show
 
-    rows = schedule_rows(_house(config))
-    _show(as_json, rows, _columns(rows))
+    show(schedule_rows(_house(config)), as_json=as_json, empty="nothing is scheduled")
 
 
 @deliveries.command("list")
@@ -146,14 +163,17 @@ def list_deliveries(
     status: Annotated[
         str, typer.Option(help="owed, sent, cancelled or dead; all by default.")
     ] = "",
-    limit: Annotated[int, typer.Option(help="Rows at most, newest first.")] = 50,
+    rule: Annotated[str, typer.Option(help="Only of this notification, by its name.")] = "",
+    account: Annotated[str, typer.Option(help="Only to this account.")] = "",
+    limit: Annotated[int, typer.Option(min=1, help="Rows at most, newest first.")] = 50,
     as_json: Json = False,
 ) -> None:
     """List deliveries, newest first."""
     from tasks.status import delivery_rows
+    from tasks.tables import show
 
-    rows = delivery_rows(_house(config), status, limit)
-    _show(as_json, rows, _columns(rows))
+    rows = delivery_rows(_house(config), status, limit, rule=rule, account=account)
+    show(rows, as_json=as_json, empty="no deliveries")
 
 
 @app.command()
@@ -161,20 +181,24 @@ def demo(
     replay: Annotated[
         str, typer.Option(help="Play a transcript (XML) instead of the script.")
     ] = "",
-    speed: Annotated[float, typer.Option(help="How much faster the replay's time runs.")] = 60.0,
+    speed: Annotated[
+        float, typer.Option(min=1, max=3600, help="How much faster the replay's time runs.")
+    ] = 60.0,
     check: Annotated[
         bool, typer.Option("--check", help="Headless; expected against seen.")
     ] = False,
-    messages: Annotated[int, typer.Option(help="Replay this many messages at most.")] = 300,
-    seconds: Annotated[float, typer.Option(help="End by itself after this; 0: on Ctrl-C.")] = 0.0,
+    messages: Annotated[int, typer.Option(min=1, help="Replay this many messages at most.")] = 300,
+    seconds: Annotated[
+        float, typer.Option(min=0, help="End by itself after this; 0: on Ctrl-C.")
+    ] = 0.0,
 ) -> None:
     """Try everything without a token: local stand-ins, people who talk, what comes of it."""
     from tasks.demo import run
     from tasks.demo.check import run as run_check
 
     if check:
-        _exit(asyncio.run(run_check(replay, messages)))
-    _exit(asyncio.run(run(replay, speed, messages, seconds)))
+        _run(run_check(replay, messages), interrupted=INTERRUPTED)
+    _run(run(replay, speed, messages, seconds))
 
 
 def _standin(**options: Any) -> None:
@@ -183,95 +207,82 @@ def _standin(**options: Any) -> None:
 
     as_json = options.pop("as_json")
     ports = {name.removesuffix("_port"): port for name, port in options.items() if port is not None}
-    running = serve(ports or dict.fromkeys(names(), 0), as_json=as_json)
-    _exit(asyncio.run(_until_stopped(running)))
+    _run(serve(ports or dict.fromkeys(_platforms(), 0), as_json=as_json))
 
 
 def _with_ports(command: Callable[..., None]) -> Callable[..., None]:
     """Give `standin` a port option for each platform that there is a folder for."""
-    ports = {
-        f"{name}_port": Annotated[int | None, typer.Option(help=f"Port of {name}'s.")]
-        for name in names()
-    }
-    hints = {**ports, "as_json": Json}
-    command.__annotations__ = hints
-    command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [
-            inspect.Parameter(
-                name,
-                inspect.Parameter.KEYWORD_ONLY,
-                default=False if name == "as_json" else None,
-                annotation=hint,
-            )
-            for name, hint in hints.items()
-        ]
+    parameters = [
+        inspect.Parameter(
+            f"{name}_port",
+            inspect.Parameter.KEYWORD_ONLY,
+            default=None,
+            annotation=Annotated[
+                int | None,
+                typer.Option(min=0, max=65535, help=f"Port of {name}'s; 0: a free one."),
+            ],
+        )
+        for name in _platforms()
+    ]
+    as_json = inspect.Parameter(
+        "as_json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Json
     )
+    every = [*parameters, as_json]
+    command.__annotations__ = {one.name: one.annotation for one in every}
+    command.__signature__ = inspect.Signature(every)  # type: ignore[attr-defined]
     return command
+
+
+def _platforms() -> tuple[str, ...]:
+    """As adapters.names(), without importing what that package needs: --help stays quick."""
+    found = importlib.util.find_spec("adapters")
+    folders = found.submodule_search_locations if found else None
+    return tuple(sorted(one.name for one in pkgutil.iter_modules(folders) if one.ispkg))
 
 
 app.command("standin")(_with_ports(_standin))
 
 
-def _exit(code: int) -> None:
-    """End the command with this code."""
-    raise typer.Exit(code)
-
-
-def _house(config: str) -> House:
+def _house(config: str) -> "House":
     """Open the config and prepare this process's logs."""
+    from tasks.logs import configure
+    from tasks.wiring import CONFIG_VARIABLE, config_path, open_house
+
     path = config_path(config)
     os.environ[CONFIG_VARIABLE] = str(path)
     house = open_house(str(path))
-    from tasks.logs import configure
-
     configure(house)
     return house
 
 
-async def _until_stopped(work: Any) -> int:
-    """Run until done, Ctrl-C or SIGTERM."""
-    import signal
+def _supervise(house: "House", **commands: tuple[str, ...]) -> None:
+    """Keep these processes running until Ctrl-C or SIGTERM."""
+    from tasks.processes import supervise
 
-    loop = asyncio.get_running_loop()
-    task = asyncio.ensure_future(work)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, task.cancel)
-    with contextlib.suppress(asyncio.CancelledError):
-        try:
-            await task
-        except BaseExceptionGroup as group:
-            raise group.exceptions[0] from None
-    return 0
+    raise typer.Exit(supervise(house.settings.path, commands))
 
 
-def _show(
-    as_json: bool,  # noqa: FBT001  (straight from the command line)
-    found: Any,
-    line: Callable[[Any], str],
-    rows: Sequence[Any] | None = None,
-) -> None:
-    if as_json:
-        typer.echo(json.dumps(found, default=str, ensure_ascii=False))
-        return
-    for row in found if rows is None else rows:
-        typer.echo(line(row))
+def _run(work: Coroutine[Any, Any, int | None], *, interrupted: int = 0) -> None:
+    """Run until done, Ctrl-C or SIGTERM, and end the command."""
+    from tasks.processes import run_until_stopped
+
+    raise typer.Exit(run_until_stopped(work, interrupted=interrupted))
 
 
-def _columns(rows: Sequence[dict[str, Any]]) -> Callable[[dict[str, Any]], str]:
-    """A printer of rows in aligned columns, headed by their names."""
-    if not rows:
-        return str
-    widths = {
-        key: max(len(key), *(len(str(row[key] if row[key] is not None else "-")) for row in rows))
-        for key in rows[0]
-    }
-    typer.echo("  ".join(key.ljust(width) for key, width in widths.items()).rstrip(), err=False)
+def _explained(error: StoreError) -> str:
+    """A store's refusal with the place in config.toml that it is about."""
+    from tasks.problems import of_store
+    from tasks.wiring import open_house
 
-    def line(row: dict[str, Any]) -> str:
-        cells = (str("-" if row[key] is None else row[key]).ljust(widths[key]) for key in widths)
-        return "  ".join(cells).rstrip()
+    try:
+        return of_store(open_house().settings, error)
+    except ConfigError:  # the store is not that of a config: the demo's
+        return str(error)
 
-    return line
+
+def _fail(text: str, code: int) -> None:
+    sys.stderr.write(f"{text}\n")
+    sys.exit(code)
 
 
 if __name__ == "__main__":

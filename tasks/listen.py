@@ -6,11 +6,12 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TypeVar
 
 import structlog
 
 from bridge import archive, directory
-from bridge.errors import ConfigError, PermanentError, SendError, StoreError
+from bridge.errors import BridgeError, ConfigError, PermanentError, SendError, StoreError
 from bridge.intake import Intake, Taken
 from bridge.messages import ChannelNamed, Event, PersonNamed
 from bridge.migrations import require_current
@@ -18,12 +19,15 @@ from bridge.models import Account as AccountRow
 from bridge.rules import RuleBook
 from tasks.bells import Bells
 from tasks.celery import app
-from tasks.wiring import Account, House, jitter
+from tasks.problems import of_account
+from tasks.wiring import Account, House, jitter, require_accounts
 
 MOST_EVENTS = 500
 """Events in one transaction at most."""
 _LONGEST_BACKOFF = 60.0
 _STEADY_SECONDS = 60.0
+
+E = TypeVar("E")
 
 log = structlog.get_logger(__name__)
 
@@ -100,6 +104,7 @@ async def listen(house: House, only: Iterable[str] = ()) -> None:
 
     Raises ConfigError for an address or a token that cannot be used.
     """
+    require_accounts(house)
     wanted = _wanted(house, tuple(only))
     require_current(house.store)
     rules, own = await learn(house)
@@ -121,22 +126,23 @@ async def listen(house: House, only: Iterable[str] = ()) -> None:
 async def learn(house: House) -> tuple[RuleBook, frozenset[str]]:
     """Ask every platform who we are and what is there, keep it, and resolve the rules with it.
 
-    A platform that is away is no error: what the store knows from earlier is used.
+    A platform that is away is no error while the store knows its names from earlier. Raises
+    ConfigError for a token or an address that cannot be used, BridgeError without any names.
     """
-    learned = await asyncio.gather(*(_ask(account) for account in house.accounts.values()))
-    bad = [str(one) for one in learned if isinstance(one, ConfigError)]
+    asked = await asyncio.gather(*(_ask(house, account) for account in house.accounts.values()))
+    bad = [str(one) for one in asked if isinstance(one, ConfigError)]
     if bad:
         raise ConfigError(*bad)
-    found = [one for one in learned if isinstance(one, _Learned)]
     with house.store.transaction() as session:
+        found = [one for one in asked if isinstance(one, _Learned)]
         directory.keep_accounts(session, [one.row for one in found])
         for one in found:
-            channels = [each for each in one.entries if isinstance(each, ChannelNamed)]
-            people = [each for each in one.entries if isinstance(each, PersonNamed)]
-            archive.name_channels(session, channels)
-            archive.name_people(session, people)
+            directory.forget_names(session, one.entries)
+            archive.name_channels(session, _of(one.entries, ChannelNamed))
+            archive.name_people(session, _of(one.entries, PersonNamed))
         names = directory.read_names(session)
         own = directory.own_people(session)
+    _require_names(names, [one for one in asked if isinstance(one, _Away)])
     rules = house.rule_book(names)
     house.digest_rules(names)
     return rules, own
@@ -148,16 +154,22 @@ class _Learned:
     entries: Sequence[ChannelNamed | PersonNamed]
 
 
-async def _ask(account: Account) -> _Learned | ConfigError | None:
+@dataclass(frozen=True, slots=True)
+class _Away:
+    account: str
+    reason: str
+
+
+async def _ask(house: House, account: Account) -> _Learned | _Away | ConfigError:
     asked = account.directory()
     try:
         identity = await asked.identify()
         entries = await asked.entries()
-    except PermanentError as error:
-        return ConfigError(f"[accounts.{account.name}]: {error}")
+    except (PermanentError, ConfigError) as error:
+        return ConfigError(of_account(house.settings, account.name, error))
     except SendError as error:
         log.warning("platform away", account=account.name, reason=str(error))
-        return None
+        return _Away(account.name, of_account(house.settings, account.name, error))
     finally:
         await asked.close()
     row = AccountRow(
@@ -169,6 +181,17 @@ async def _ask(account: Account) -> _Learned | ConfigError | None:
     )
     log.info("known", account=account.name, as_=identity.name, workspace=identity.workspace)
     return _Learned(row, entries)
+
+
+def _require_names(names: directory.Names, away: Iterable[_Away]) -> None:
+    known = {account for account, _ in names.channel_ids}
+    missing = [one.reason for one in away if one.account not in known]
+    if missing:
+        raise BridgeError("\n".join(f"{one}; its channels are not known yet" for one in missing))
+
+
+def _of(entries: Iterable[object], kind: type[E]) -> list[E]:
+    return [entry for entry in entries if isinstance(entry, kind)]
 
 
 async def supervise(account: Account, committer: Committer) -> None:

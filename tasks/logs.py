@@ -1,9 +1,9 @@
 """Log lines, text or JSON, of our own and of every library alike, with no secret in them."""
 
 import logging
-import logging.config
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import structlog
 from pydantic import SecretStr
@@ -12,7 +12,7 @@ from structlog.typing import EventDict, Processor
 from tasks.wiring import House
 
 _HIDDEN = "[hidden]"
-_NOISY = ("apscheduler", "celery", "kombu", "amqp", "discord", "slack_bolt", "slack_sdk", "asyncio")
+_OURS = frozenset({"bridge", "adapters", "tasks"})
 
 
 def configure(house: House) -> None:
@@ -42,6 +42,7 @@ def configure(house: House) -> None:
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler()
+    handler.addFilter(_matters)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -51,25 +52,30 @@ def configure(house: House) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(options.level.upper())
-    for name in _NOISY:
-        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _matters(record: logging.LogRecord) -> bool:
+    """Whether a line is ours, or a library's warning; some set the levels of their own loggers."""
+    return record.levelno >= logging.WARNING or record.name.split(".")[0] in _OURS
 
 
 def secrets(house: House) -> tuple[str, ...]:
-    """Every token in the settings, and the store's password."""
+    """Every token in the settings, and the passwords of store and broker."""
     found = [
         value.get_secret_value()
         for account in house.accounts.values()
         for value in dict(account.options).values()
         if isinstance(value, SecretStr)
     ]
-    password = house.store.url.password
-    return tuple(filter(None, [*found, str(password) if password else ""]))
+    broker = house.settings.broker
+    for url in (house.settings.store.url, broker.url, broker.results):
+        password = urlsplit(url).password or ""
+        found += [password, unquote(password)]
+    return tuple(dict.fromkeys(filter(None, found)))
 
 
 def _redactor(hidden: Iterable[str]) -> Processor:
     words = sorted(hidden, key=len, reverse=True)
-    clean: Callable[[Any], Any]
 
     def clean(value: Any) -> Any:
         if isinstance(value, str):
@@ -78,12 +84,8 @@ def _redactor(hidden: Iterable[str]) -> Processor:
             return value
         if isinstance(value, dict):
             return {key: clean(each) for key, each in value.items()}
-        if isinstance(value, list | tuple):
-            return (
-                type(value)(clean(each) for each in value)
-                if type(value) in {list, tuple}
-                else value
-            )
+        if type(value) in {list, tuple}:
+            return type(value)(clean(each) for each in value)
         return value
 
     def redact(_: Any, __: str, event: EventDict) -> EventDict:

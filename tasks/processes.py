@@ -1,5 +1,7 @@
 """Child processes under supervision: started again when they die, all gone when we go."""
 
+import asyncio
+import contextlib
 import ctypes
 import os
 import signal
@@ -7,17 +9,17 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import structlog
 
-from tasks.wiring import CONFIG_VARIABLE
+from tasks.wiring import CONFIG_VARIABLE, WRONG_USE
 
-USAGE = 2
-"""Exit code of a child whose config is wrong: starting it again would not help."""
 STOP_SECONDS = 10.0
+_LOOK_SECONDS = 0.2
 _LONGEST_PAUSE = 30.0
 _STEADY_SECONDS = 30.0
 _SET_PARENT_DEATH_SIGNAL = 1
@@ -35,6 +37,7 @@ class Child:
     began: float = 0.0
     failures: int = 0
     again_at: float = 0.0
+    proven: bool = False
 
 
 @dataclass(slots=True)
@@ -55,13 +58,17 @@ class Children:
     def watch(self, until: threading.Event) -> int:
         """Start again what dies, until the event is set; returns an exit code.
 
-        A child that refuses its config ends everything with its code.
+        A child that refuses its config from the beginning ends everything with its code. One that
+        has worked before meets something passing, such as a store that is away: it tries again.
         """
-        while not until.wait(0.2):
-            for child in self.children:
-                if self._refused(child):
-                    return USAGE
+        while not until.wait(_LOOK_SECONDS):
+            if self.refused():
+                return WRONG_USE
         return 0
+
+    def refused(self) -> str:
+        """Start again what died, once; the name of a child that refuses its config, or ""."""
+        return next((child.name for child in self.children if self._refused(child)), "")
 
     def stop(self, seconds: float = STOP_SECONDS) -> None:
         """End all of them: asked first, killed when the time is over."""
@@ -83,11 +90,12 @@ class Children:
                 self._start(child)
             return False
         code = child.process.poll()
+        steady = time.monotonic() - child.began > _STEADY_SECONDS
+        child.proven = child.proven or steady
         if code is None:
             return False
-        if code == USAGE:
+        if code == WRONG_USE and not child.proven:
             return True
-        steady = time.monotonic() - child.began > _STEADY_SECONDS
         child.failures = 1 if steady else child.failures + 1
         pause = min(0.5 * 2.0 ** (child.failures - 1), _LONGEST_PAUSE)
         log.warning("process ended", process=child.name, code=code, again_in=pause)
@@ -106,7 +114,7 @@ class Children:
                 stdout=sink,
                 stderr=sink,
                 start_new_session=True,
-                preexec_fn=_die_with_parent,  # noqa: PLW1509  (no threads touch what it uses)
+                preexec_fn=die_with_parent,  # noqa: PLW1509  (no threads touch what it uses)
             )
         finally:
             if sink:
@@ -121,7 +129,39 @@ def ours(*arguments: str) -> tuple[str, ...]:
 def celery_worker(level: str) -> tuple[str, ...]:
     """The command line of a Celery worker with our defaults."""
     options = ("--loglevel", level, "--without-gossip", "--without-mingle", "--without-heartbeat")
-    return (sys.executable, "-m", "celery", "--app", "tasks", "--quiet", "worker", *options)
+    # Celery's eight lines about root are about pickled messages, which we do not take
+    python = (sys.executable, "-W", "ignore:You're running the worker with superuser")
+    return (*python, "-m", "celery", "--app", "tasks", "--quiet", "worker", *options)
+
+
+def supervise(config: Path, commands: Mapping[str, Sequence[str]]) -> int:
+    """Keep these commands running until Ctrl-C or SIGTERM; returns an exit code."""
+    stop = stop_signals()
+    children = Children(config)
+    try:
+        for name, command in commands.items():
+            children.add(name, *command)
+        return children.watch(stop)
+    finally:
+        children.stop()
+
+
+def run_until_stopped(work: Coroutine[Any, Any, int | None], *, interrupted: int = 0) -> int:
+    """Run a coroutine to its end (its code, else 0), or to Ctrl-C or SIGTERM (`interrupted`)."""
+    return asyncio.run(_until_stopped(work, interrupted))
+
+
+async def _until_stopped(work: Coroutine[Any, Any, int | None], interrupted: int) -> int:
+    loop = asyncio.get_running_loop()
+    task = asyncio.ensure_future(work)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, task.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        try:
+            return await task or 0
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from None
+    return interrupted
 
 
 def stop_signals() -> threading.Event:
@@ -132,7 +172,10 @@ def stop_signals() -> threading.Event:
     return event
 
 
-def _die_with_parent() -> None:
-    """Ask the kernel to end this child when its parent is killed, where it can (Linux)."""
+def die_with_parent() -> None:
+    """In a new child: ask the kernel to end it when its parent is killed, where it can (Linux).
+
+    The kernel takes the thread that started it for the parent: start children in the main thread.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGTERM)

@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import os
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from typing import Any
 
 import typer
 
@@ -18,14 +20,13 @@ async def serve(ports: Mapping[str, int], *, as_json: bool = False) -> None:
     Raises ConfigError for a port that cannot be used.
     """
     async with AsyncExitStack() as stack:
-        found = {}
+        found: dict[str, dict[str, Any]] = {}
         for name, port in ports.items():
             try:
                 standin = await load(name).standin(port)
             except OSError as error:
-                raise ConfigError(
-                    f"--{name}-port {port}: {error.strerror}; take another"
-                ) from error
+                why = os.strerror(error.errno) if error.errno else str(error)
+                raise ConfigError(f"--{name}-port {port}: {why}; take another port") from error
             stack.push_async_callback(standin.stop)
             found[name] = {"url": standin.url, "account": standin.account()}
         if as_json:
@@ -33,7 +34,7 @@ async def serve(ports: Mapping[str, int], *, as_json: bool = False) -> None:
         else:
             for name, one in found.items():
                 typer.echo(f"# {name} stand-in at {one['url']}, control API under /control")
-                typer.echo(section(name, dict(one["account"])))
+                typer.echo(section(name, one["account"]))
         await asyncio.Event().wait()
 
 

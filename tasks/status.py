@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import func, select
+from sqlalchemy.orm import Mapped
 from sqlmodel import Session, col
 
 from bridge.directory import read_names
@@ -24,9 +25,10 @@ from bridge.models import (
 )
 from bridge.times import Schedule
 from tasks.scheduler import ROLE
-from tasks.wiring import House, zone_of
+from tasks.wiring import House
 
 Row = dict[str, Any]
+T = TypeVar("T")
 
 
 def facts(house: House) -> Row:
@@ -34,11 +36,7 @@ def facts(house: House) -> Row:
     require_current(house.store)
     now = datetime.now(UTC)
     with house.store.reading() as session:
-        by_status = dict(
-            session.execute(
-                select(Delivery.status, func.count()).group_by(col(Delivery.status))
-            ).all()
-        )
+        by_status = _counts(session, col(Delivery.status))
         oldest = session.scalar(
             select(func.min(Delivery.due_at)).where(col(Delivery.status) == int(Status.OWED))
         )
@@ -77,13 +75,15 @@ def schedule_rows(house: House) -> list[Row]:
             }
         ]
         for one in house.settings.digests:
-            zone = zone_of(house.settings, one)
+            zone = house.settings.zone_of(one)
             rows.append(_digest_row(session, one.name, one.timing, zone, now))
     return rows
 
 
-def delivery_rows(house: House, status: str, limit: int) -> list[Row]:
-    """Deliveries, newest first. Raises ConfigError for a status that there is not."""
+def delivery_rows(
+    house: House, status: str, limit: int, *, rule: str = "", account: str = ""
+) -> list[Row]:
+    """Deliveries, newest first, only those that fit. Raises ConfigError for an unknown status."""
     names = {one.name.lower(): one for one in Status}
     if status and status not in names:
         raise ConfigError(f"--status {status!r}: allowed: {', '.join(names)}")
@@ -99,6 +99,10 @@ def delivery_rows(house: House, status: str, limit: int) -> list[Row]:
         )
         if status:
             query = query.where(col(Delivery.status) == int(names[status]))
+        if rule:
+            query = query.where(col(Rule.name) == rule)
+        if account:
+            query = query.where(col(Lane.account) == account)
         called = _called(session)
         return [_delivery_row(called, *row) for row in session.execute(query)]
 
@@ -140,9 +144,7 @@ def _digest_row(session: Session, name: str, timer: Schedule, zone: Any, now: da
 
 
 def _alive(session: Session) -> Row:
-    roles = dict(
-        session.execute(select(Worker.role, func.count()).group_by(col(Worker.role))).all()
-    )
+    roles = _counts(session, col(Worker.role))
     leader = session.scalars(
         select(Worker)
         .join(Lease, col(Lease.holder) == col(Worker.id))
@@ -160,6 +162,11 @@ def _called(session: Session) -> dict[tuple[str, str], str]:
     return {
         (account, one): f"#{name}" for (account, name), ids in names.channels.items() for one in ids
     }
+
+
+def _counts(session: Session, column: Mapped[T]) -> dict[T, int]:
+    found = session.execute(select(column, func.count()).group_by(column))
+    return {value: count for value, count in found}
 
 
 def _count(session: Session, table: type[Any]) -> int:

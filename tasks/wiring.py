@@ -2,11 +2,11 @@
 
 import os
 import random
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ValidationError
@@ -21,9 +21,12 @@ from bridge.ports import Directory, Listener, Sender
 from bridge.rules import NotificationRule, RuleBook, Snapshot, When
 from bridge.settings import DigestSettings, NotificationSettings, Settings
 from bridge.store import Store
+from tasks.problems import Problems, of_options
 
 CONFIG_VARIABLE = "CHATBRIDGE_CONFIG"
 DEFAULT_CONFIG = "config.toml"
+WRONG_USE = 2
+"""Exit code of a process whose config (or the store or broker it names) cannot be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,28 +104,26 @@ def open_house(given: str = "", environ: Mapping[str, str] | None = None) -> Hou
 
 @lru_cache(maxsize=1)
 def this_house() -> House:
-    """The house of this process, from the config that its environment names."""
-    return open_house()
+    """The house of this process, from the config that its environment names.
+
+    Ends the process, with the problems on stderr and exit code 2, where that cannot be used: our
+    own commands have read it before, and Celery's would show a traceback.
+    """
+    try:
+        return open_house()
+    except ConfigError as error:
+        sys.stderr.write(f"{error}\n")
+        raise SystemExit(WRONG_USE) from None
 
 
-class Problems:
-    """Gathers ConfigErrors, so that an admin sees all of them at once."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def catch(self, make: Any, *arguments: Any) -> Any:
-        """What `make` returns, or None and its problems are kept."""
-        try:
-            return make(*arguments)
-        except ConfigError as error:
-            self.lines.extend(error.problems)
-            return None
-
-    def raise_any(self) -> None:
-        """Raise ConfigError if there were problems."""
-        if self.lines:
-            raise ConfigError(*self.lines)
+def require_accounts(house: House) -> None:
+    """Raise ConfigError where there is nobody to listen to."""
+    if not house.accounts:
+        place = house.settings.where("accounts")
+        raise ConfigError(
+            f"{place}: accounts: there is none; add a section [accounts.NAME] with a platform and "
+            "its tokens (docs/configuration.md), or try `chatbridge demo` without any"
+        )
 
 
 def jitter() -> float:
@@ -151,81 +152,81 @@ def _account(settings: Settings, name: str) -> Account:
     try:
         options = adapter.settings.model_validate({"platform": section.platform, **section.options})
     except ValidationError as error:
-        raise ConfigError(*_problems(settings, name, adapter, error)) from None
+        lines = of_options(settings, name, adapter.settings, error)
+        raise ConfigError(*lines) from None
     return Account(name, section.platform, adapter, options)
 
 
-def _problems(
-    settings: Settings, name: str, adapter: Adapter, error: ValidationError
-) -> Iterable[str]:
-    allowed = ", ".join(sorted(adapter.settings.model_fields))
-    for one in error.errors(include_input=False, include_url=False):
-        key = ".".join(str(part) for part in one["loc"])
-        what = {
-            "extra_forbidden": f"unknown key; allowed: {allowed}",
-            "missing": "is missing; every account of this platform needs it",
-        }.get(one["type"], one["msg"].removeprefix("Value error, "))
-        yield f"{settings.where('accounts', name, *map(str, one['loc']))}: accounts.{name}.{key}: {what}"
+class _Section:
+    """A section of config whose addresses are being resolved; keeps what means nothing."""
+
+    def __init__(self, settings: Settings, key: str, position: int, names: Names) -> None:
+        self.problems = Problems()
+        self._settings = settings
+        self._path = (key, position)
+        self._names = names
+
+    def channels(self, key: str, addresses: Iterable[str]) -> tuple[ChannelRef, ...]:
+        """What the addresses under a key mean."""
+        where = self._where(key)
+        found = [self.problems.catch(self._names.resolve, one, where) for one in addresses]
+        return tuple(one for one in found if one is not None)
+
+    def people(self, key: str, addresses: Iterable[str]) -> tuple[str, ...]:
+        """The people that the addresses under a key mean."""
+        where = self._where(*key.split("."))
+        found = [self.problems.catch(self._names.person, one, where) for one in addresses]
+        return tuple(one for one in found if one is not None)
+
+    def _where(self, *keys: str) -> str:
+        section, position = self._path
+        place = self._settings.where(section, position, *keys)
+        return f"{place}: {section}[{position}].{'.'.join(keys)}"
 
 
 def _notification(
     settings: Settings, position: int, one: NotificationSettings, names: Names
 ) -> NotificationRule:
-    def where(key: str) -> str:
-        return f"{settings.where('notifications', position, key)}: notifications[{position}].{key}"
-
-    snapshot = Snapshot(
-        name=one.name,
-        when=When(
-            question=one.when.question,
-            keywords=tuple(one.when.keywords),
-            pattern=one.when.pattern,
-            mentions=tuple(_mention(names, each, where("when")) for each in one.when.mentions),
-            bots=one.when.bots,
-        ),
-        unless=tuple(one.unless),
-        text=one.text,
+    section = _Section(settings, "notifications", position, names)
+    when = When(
+        question=one.when.question,
+        keywords=one.when.keywords,
+        pattern=one.when.pattern,
+        mentions=section.people("when.mentions", one.when.mentions),
+        bots=one.when.bots,
     )
-    return NotificationRule(
+    snapshot = Snapshot(name=one.name, when=when, unless=one.unless, text=one.text)
+    rule = NotificationRule(
         snapshot=snapshot,
         snapshot_id=snapshot.id,
-        channels=frozenset(_resolved(names, one.channels, where("channels"))),
+        channels=frozenset(section.channels("channels", one.channels)),
         after=one.after,
         zone=settings.zone,
-        to=_resolved(names, [each for each in one.to if each != AUTHOR], where("to")),
+        to=section.channels("to", [each for each in one.to if each != AUTHOR]),
         to_author=AUTHOR in one.to,
         allow_private=one.allow_private,
     )
+    section.problems.raise_any()
+    return rule
 
 
 def _digest(settings: Settings, position: int, one: DigestSettings, names: Names) -> DigestRule:
-    def where(key: str) -> str:
-        return f"{settings.where('digests', position, key)}: digests[{position}].{key}"
-
-    return DigestRule(
+    section = _Section(settings, "digests", position, names)
+    rule = DigestRule(
         name=one.name,
-        channels=_resolved(names, one.channels, where("channels")),
-        to=_resolved(names, one.to, where("to")),
+        channels=section.channels("channels", one.channels),
+        to=section.channels("to", one.to),
         schedule=one.timing,
-        zone=zone_of(settings, one),
-        sections=tuple(one.sections),
+        zone=settings.zone_of(one),
+        sections=one.sections,
         catch_up=one.catch_up,
         say_empty=one.empty == "say so",
         allow_private=one.allow_private,
     )
+    section.problems.raise_any()
+    return rule
 
 
 def zone_of(settings: Settings, digest: DigestSettings) -> ZoneInfo:
     """The zone of a digest's schedule: its own, or everybody's."""
-    return ZoneInfo(digest.timezone) if digest.timezone else settings.zone
-
-
-def _resolved(names: Names, addresses: Iterable[str], where: str) -> tuple[ChannelRef, ...]:
-    problems = Problems()
-    found = [problems.catch(names.resolve, address, where) for address in addresses]
-    problems.raise_any()
-    return tuple(found)
-
-
-def _mention(names: Names, address: str, where: str) -> str:
-    return address if address in {"here", "channel"} else names.person(address, where)
+    return settings.zone_of(digest)

@@ -71,6 +71,9 @@ class DiscordListener:
                 except Exception as error:  # noqa: BLE001 - kept until all in hand is stored
                     lost = error
         except ExceptionGroup as failed:
+            # a group that ends by an error forgets that it was cancelled at the same time
+            if (task := asyncio.current_task()) and task.cancelling():
+                raise asyncio.CancelledError from failed
             raise failed.exceptions[0] from None
         if lost:
             raise lost

@@ -3,111 +3,171 @@
 import asyncio
 import contextlib
 import signal
-import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-import typer
+import aiohttp
+from sqlmodel import col, func, select
 
-from adapters.standin import JsonDict, Remote
-from bridge.models import Status
+from adapters.standin import Remote
+from bridge.errors import BridgeError
+from bridge.models import Delivery, Message, Status
 from tasks.demo import script, transcript
+from tasks.demo.replay import Clock, Player
 from tasks.demo.stage import Stage, stage
+from tasks.demo.view import View, legend
 from tasks.status import rows_after
 
+PACE_SECONDS = 0.5
 _LOOK_SECONDS = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """What is played: the rules, what the legend says of them, the acts, and a last word."""
+
+    rules: Callable[[tuple[str, ...]], str]
+    legend: tuple[str, ...]
+    act: Callable[[Stage], Awaitable[None]]
+    last: str
 
 
 async def run(replay: str, speed: float, most: int, seconds: float) -> int:
     """Show the bridge at work until Ctrl-C, or for `seconds`."""
-    _say("", "starting the stand-ins, the listeners, a worker and the scheduler ...")
-    async with stage(script.rules) as built:
+    plot = _replayed(Path(replay), speed, most) if replay else _scripted()
+    view = View()
+    end = f"ends by itself after {seconds:g} s" if seconds else "Ctrl-C ends it"
+    view.say(
+        "Chatbridge demo: people talk in local stand-ins, the bridge listens and answers.", "bold"
+    )
+    view.say(legend((*plot.legend, end)))
+    view.say(
+        "Starting stand-ins, listeners, a worker and the scheduler; this takes some seconds ..."
+    )
+    async with stage(plot.rules) as built:
+        over = _over()
         for name, remote in built.remotes.items():
-            _say(name, f"stand-in at {remote.url}, act in it through {remote.url}/control")
-        _say("", f"log: {built.log}")
-        async with asyncio.TaskGroup() as group:
-            watchers = [
-                group.create_task(_watch(name, remote)) for name, remote in built.remotes.items()
-            ]
-            watchers.append(group.create_task(_watch_outbox(built)))
-            acting = group.create_task(_act(built, replay, speed, most))
-            await _until_over(seconds)
-            for task in [*watchers, acting]:
-                task.cancel()
-        _say("", "stopping; what was not sent yet would go out at the next start")
+            view.say(
+                f"{name} stand-in at {remote.url}, act in it through {remote.url}/control", "dim"
+            )
+        view.say(f"log: {built.log}", "dim")
+        await _play(built, view, plot, over, seconds)
+        view.say("Stopping ...", "bold")
+        await asyncio.to_thread(built.children.stop)
+        view.say(await asyncio.to_thread(_summary, built), "bold")
     return 0
 
 
-async def _act(built: Stage, replay: str, speed: float, most: int) -> None:
-    if not replay:
-        await script.scenes(built.remotes, script.Expected())
-        _say("", f"questions wait {script.WAIT_SECONDS} s for an answer; Ctrl-C ends the demo")
-        return
-    remote, known = built.remotes[built.platforms[-1]], set()
-    lines = list(transcript.read(Path(replay), most))
-    began = time.monotonic()
-    for line in lines:
-        due = (line.at - lines[0].at).total_seconds() / speed
-        await asyncio.sleep(max(began + due - time.monotonic(), 0))
-        if line.person not in known:
-            known.add(line.person)
-            await remote.act("person", person=line.person)
-        channel = "help" if "?" in line.text else "general"
-        await remote.post(line.person, channel, line.text or "(nothing)")
-    _say("", f"the transcript is over: {len(lines)} messages")
+def _scripted() -> Plot:
+    async def act(built: Stage) -> None:
+        await script.scenes(built.remotes, script.Expected(), PACE_SECONDS)
+
+    told = (
+        f"a question in #help waits {script.WAIT_SECONDS} s; a reply, a tick, an edit or a delete"
+        " in time, and it is cancelled",
+        "what still waits then is told in #oncall, on every platform",
+        f"every {script.WINDOW_SECONDS} s a digest of #general goes to #digest",
+        "first notification after about 15 s, first digest after 25 s at the most",
+    )
+    return Plot(script.rules, told, act, "That was the script; what is owed still goes out.")
 
 
-async def _until_over(seconds: float) -> None:
+def _replayed(path: Path, speed: float, most: int) -> Plot:
+    lines, clock = list(transcript.read(path, most)), Clock(speed)
+    takes = sum(clock.pauses(lines))
+
+    async def act(built: Stage) -> None:
+        await Player(built.remotes[built.platforms[-1]], clock).play(lines)
+
+    told = (
+        f"{len(lines)} messages of {path.name} are posted in #general, {speed:g} times as fast as they"
+        f" were; silences are cut to {clock.longest_silence:g} s; about {takes:.0f} s in all",
+        "the messages of one conversation become a thread",
+        f"the rules' time runs as fast: a question waits {clock.wait} s for a reply, then #oncall hears"
+        f" of it; a digest comes every {clock.window} s",
+    )
+    return Plot(clock.rules, told, act, f"The transcript is over: {len(lines)} messages.")
+
+
+async def _play(built: Stage, view: View, plot: Plot, over: asyncio.Event, seconds: float) -> None:
+    async def act() -> None:
+        await plot.act(built)
+        view.say(plot.last, "bold")
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [
+            *(group.create_task(_watch(view, *each)) for each in built.remotes.items()),
+            group.create_task(_watch_outbox(built, view)),
+            group.create_task(_keep_going(built)),
+            group.create_task(act()),
+        ]
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(over.wait(), seconds or None)
+        for task in tasks:
+            task.cancel()
+
+
+def _over() -> asyncio.Event:
+    """An event that Ctrl-C and SIGTERM set from now on."""
     over = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, over.set)
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(over.wait(), seconds or None)
+    return over
 
 
-async def _watch(name: str, remote: Remote) -> None:
-    """Print what people and our app do on one platform."""
+async def _keep_going(built: Stage) -> None:
+    while True:
+        built.keep_going()
+        await asyncio.sleep(_LOOK_SECONDS)
+
+
+async def _watch(view: View, name: str, remote: Remote) -> None:
+    """Show what people and our app do on one platform."""
     last = 0
     while True:
-        for entry in await remote.happened(last, wait=20):
+        try:
+            entries = await remote.happened(last, wait=20)
+        except aiohttp.ClientError as error:
+            raise BridgeError(f"the stand-in of {name} is gone: {error}") from error
+        for entry in entries:
             last = entry["n"]
-            if line := _told(entry):
-                _say(name, line)
+            view.happened(name, entry)
 
 
-def _told(entry: JsonDict) -> str:
-    text = " ".join(str(entry.get("text", "")).split())[:150]
-    place = f"#{entry.get('channel')}"
-    match entry["what"], bool(entry.get("by_app")):
-        case "posted", True:
-            return f"{place:<14} ▶ SENT  {text}"
-        case "posted", False:
-            thread = " (in a thread)" if entry.get("thread") else ""
-            return f"{place:<14} {entry['author']}{thread}: {text}"
-        case what, _:
-            return f"{place:<14} {entry.get('author')} {what}: {text}"
-
-
-async def _watch_outbox(built: Stage) -> None:
-    """Print what is scheduled and what is cancelled."""
-    last, open_ = 0, {}
+async def _watch_outbox(built: Stage, view: View) -> None:
+    """Show what is scheduled and what is cancelled."""
+    last, owed = 0, set[int]()
     while True:
         await asyncio.sleep(_LOOK_SECONDS)
-        first = min(open_, default=last + 1) - 1
+        first = min(owed, default=last + 1) - 1
         for delivery, lane, message in await asyncio.to_thread(rows_after, built.house, first):
-            about = " ".join(message.text.split())[:60] if message else "the digest"
             if delivery.id > last:
                 last = delivery.id
-                open_[delivery.id] = True
-                wait = (delivery.due_at - delivery.owed_at).total_seconds()
-                _say(lane.account, f"{'':<14} ⏲ scheduled in {max(wait, 0):.1f} s: {about}")
-            if delivery.id in open_ and delivery.status != Status.OWED:
-                del open_[delivery.id]
-                if delivery.status == Status.CANCELLED:
-                    _say(lane.account, f"{'':<14} ✘ cancelled, {delivery.reason}: {about}")
-                elif delivery.status == Status.DEAD:
-                    _say(lane.account, f"{'':<14} ✘ given up, {delivery.reason}: {about}")
+                owed.add(last)
+                view.owed(delivery, lane, message)
+            if delivery.id in owed and delivery.status != Status.OWED:
+                owed.remove(delivery.id)
+                view.settled(delivery, lane, message)
 
 
-def _say(who: str, line: str) -> None:
-    typer.echo(f"{time.strftime('%H:%M:%S')}  {who:<8} {line}")
+def _summary(built: Stage) -> str:
+    with built.house.store.reading() as session:
+        found = session.exec(select(Delivery.status, func.count()).group_by(col(Delivery.status)))
+        counts = dict(found.all())
+        said = session.exec(
+            select(func.count())
+            .select_from(Message)
+            .where(~col(Message.own), col(Message.channel).not_in(built.rehearsal))
+        ).one()
+    told = [f"{said} messages heard", *(f"{counts.get(int(s), 0)} {_WORDS[s]}" for s in _WORDS)]
+    return f"{', '.join(told)}. In a real run, what is owed goes out at the next start."
+
+
+_WORDS = {
+    Status.SENT: "sent",
+    Status.CANCELLED: "cancelled",
+    Status.DEAD: "given up",
+    Status.OWED: "still owed",
+}
