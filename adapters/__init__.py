@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from bridge.errors import ConfigError
-from bridge.ports import Directory, Listener, Sender, Standin
+from bridge.ports import Directory, History, Listener, Sender, Standin
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,7 @@ class Adapter:
     listener: Callable[[str, Any], Listener]
     sender: Callable[[str, Any], Sender]
     directory: Callable[[str, Any], Directory]
+    history: Callable[[str, Any], History]
     standin: Callable[..., Awaitable[Standin]]
 
 

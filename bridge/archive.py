@@ -4,11 +4,11 @@ Rows are written in the order of their keys, so that two writers cannot block ea
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeAlias, TypeVar
 
-from sqlalchemy import case, func, or_
+from sqlalchemy import Column, case, func, or_, update
 from sqlmodel import Session
 
 from bridge.messages import (
@@ -16,12 +16,14 @@ from bridge.messages import (
     ChannelRef,
     Deleted,
     Edited,
+    Event,
     PersonNamed,
     Posted,
     Reacted,
+    Shown,
 )
 from bridge.models import Channel, Message, Person, Reaction
-from bridge.pending import MESSAGE
+from bridge.pending import MESSAGE, REACTION
 from bridge.rules import Trigger
 from bridge.store import insert_into
 
@@ -36,14 +38,24 @@ _KEY = ["account", "channel", "native_id"]
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
-def add_posts(session: Session, posts: Sequence[Posted], now: datetime, own: Own) -> list[Trigger]:
-    """Write posts; the new ones by others come back, to be judged by rules.
+def add_posts(
+    session: Session,
+    posts: Sequence[Posted],
+    now: datetime,
+    own: Own,
+    behind: Collection[ChannelRef] = (),
+) -> tuple[int, list[Trigger]]:
+    """Write posts. Returns how many were new, and those to be judged by rules now.
 
-    A row that only an edit or a delete had made becomes whole; what they said of it stays.
+    Not judged are our own, and those in channels that are behind. A row that only an edit or a
+    delete had made becomes whole; what they said of it stays.
     """
-    rows = [_message_row(post, now, own=own(post.author)) for post in _latest(posts, message_key)]
+    rows = [
+        _message_row(post, now, own=own(post.author)) | {"judged": post.channel not in behind}
+        for post in _latest(posts, message_key)
+    ]
     if not rows:
-        return []
+        return 0, []
     insert = insert_into(session, Message)
     new, old = insert.excluded, MESSAGE.c
     untouched = old.edited_at.is_(None) & old.deleted_at.is_(None)
@@ -53,25 +65,26 @@ def add_posts(session: Session, posts: Sequence[Posted], now: datetime, own: Own
         index_elements=_KEY,
         set_={
             "posted": True,
+            "judged": new.judged,
             "sent_at": new.sent_at,
             **{name: new[name] for name in taken_over},
             **{name: case((untouched, new[name]), else_=old[name]) for name in kept_if_touched},
         },
         where=~old.posted,
-    ).returning(
-        old.id,
-        old.account,
-        old.channel,
-        old.native_id,
-        old.author,
-        old.text,
-        old.sent_at,
-        old.mentions,
-        old.by_bot,
-        old.private,
-        old.own,
-        old.deleted_at,
-    )
+    ).returning(*trigger_columns())
+    new_rows = session.execute(statement, sorted(rows, key=_row_key)).all()
+    return len(new_rows), triggers(new_rows)
+
+
+def trigger_columns() -> tuple[Column[Any], ...]:
+    """The columns that `triggers` reads."""
+    names = ("id", "account", "channel", "native_id", "author", "text", "sent_at", "mentions")
+    flags = ("by_bot", "private", "own", "judged", "deleted_at")
+    return tuple(MESSAGE.c[name] for name in (*names, *flags))
+
+
+def triggers(rows: Iterable[Any]) -> list[Trigger]:
+    """Messages for rules to look at: by others, still there, in channels that are caught up."""
     return [
         Trigger(
             id=row.id,
@@ -84,8 +97,8 @@ def add_posts(session: Session, posts: Sequence[Posted], now: datetime, own: Own
             by_bot=row.by_bot,
             private=row.private,
         )
-        for row in session.execute(statement, sorted(rows, key=_row_key))
-        if not row.own and row.deleted_at is None
+        for row in rows
+        if row.judged and not row.own and row.deleted_at is None
     ]
 
 
@@ -159,9 +172,50 @@ def apply_reactions(session: Session, reactions: Iterable[Reacted]) -> None:
     statement = insert.on_conflict_do_update(
         index_elements=[*_KEY, "person", "emoji"],
         set_={"active": insert.excluded.active, "at": insert.excluded.at},
-        where=Reaction.__table__.c.at <= insert.excluded.at,  # type: ignore[attr-defined]
+        where=REACTION.c.at <= insert.excluded.at,
     )
     session.execute(statement, sorted(rows, key=_row_key))
+
+
+def show(session: Session, events: Sequence[Event], now: datetime, own: Own) -> None:
+    """Write how a message and its replies stand, as their platform shows them; rules judge later.
+
+    For whoever looks before sending: new posts among them are left to the next backfill.
+    """
+    shown = [event for event in events if isinstance(event, Shown)]
+    posts = [one.message for one in shown]
+    add_posts(session, posts, now, own, {post.channel for post in posts})
+    edits = [Edited(one.message, one.edited_at) for one in shown if one.edited_at]
+    apply_edits(session, edits, now, own)
+    apply_deletes(session, [event for event in events if isinstance(event, Deleted)], now)
+    show_reactions(session, shown)
+
+
+def show_reactions(session: Session, shown: Iterable[Shown]) -> None:
+    """Write who reacts with what, as history shows it: what it does not show was taken back."""
+    read = [one for one in shown if one.reactions is not None]
+    for one in read:
+        account, channel, native = message_key(one.message)
+        session.execute(
+            update(REACTION)
+            .where(
+                REACTION.c.account == account,
+                REACTION.c.channel == channel,
+                REACTION.c.native_id == native,
+                REACTION.c.at <= one.at,
+            )
+            .values(active=False, at=one.at)
+        )
+    apply_reactions(
+        session,
+        [
+            Reacted(
+                one.message.channel, one.message.native_id, person, emoji, added=True, at=one.at
+            )
+            for one in read
+            for emoji, person in one.reactions or ()
+        ],
+    )
 
 
 def name_channels(session: Session, named: Sequence[ChannelNamed]) -> None:

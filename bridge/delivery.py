@@ -1,26 +1,30 @@
-"""Drain lanes: claim what is due and still matters, send it, record what came of it."""
+"""Drain lanes: claim what is due and still matters, and record what came of it.
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import TypeAlias
+One transaction of a worker is a *turn*; what it hands out is tried by bridge/attempt.py.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 from sqlmodel import Session
 
-from bridge import outbox, render, richtext
-from bridge.errors import SendError
+from bridge import archive, outbox
+from bridge.attempt import Looked, Moot, Verdict
+from bridge.directory import own_people
 from bridge.lanes import free, lease
-from bridge.messages import Outbound, Receipt
-from bridge.pending import Pending, next_rows
-from bridge.ports import Sender
-from bridge.retry import MOST_TRIES, Again, GiveUp
+from bridge.messages import Receipt
+from bridge.pending import Pending, bundled, late_behind, next_rows
+from bridge.retry import MOST_TRIES, Again, GiveUp, Hold
 from bridge.rules import no_longer_matters
 
 MOST_ROUNDS = 20
 """Rows of one lane that a single turn may cancel before it lets others have the store."""
-
-Outcome: TypeAlias = Receipt | SendError
-Verdict: TypeAlias = Receipt | Again | GiveUp
+LATE = timedelta(minutes=10)
+FEW = 5
+"""More than so many notifications of one lane that are late by more than that leave as one."""
+MOST_BUNDLED = 50
+LATE_LIMIT = 86400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,7 @@ class Settlement:
 class Turn:
     """What one transaction decided. Every lane that was looked at is in exactly one of these.
 
-    `jobs` are to be sent now; `freed` lanes have nothing due; `waiting` ones are paused until the
+    `jobs` are to be tried now; `freed` lanes have nothing due; `waiting` ones are paused until the
     given moment; `more` could not be finished in this turn. `cancelled` and `dead` are counts.
     """
 
@@ -54,23 +58,29 @@ def turn(
     rung: Collection[int],
     held: Collection[int],
     now: datetime,
+    *,
+    resting: Collection[int] = (),
+    late_limit: float = LATE_LIMIT,
 ) -> Turn:
     """Record what was settled, take the rung lanes, and claim the next row of each.
 
-    `held` are lanes that an earlier turn left in `more`.
+    `held` are lanes that an earlier turn left in `more` or that have rested; `resting` ones are
+    only kept. What is older than `late_limit` seconds when it could first go out is not sent.
 
     A lane that another living worker holds is left to it. At most one row per lane is claimed, so
     that order holds and a crash leaves one unknown outcome per lane.
     """
     _record(session, settled, now)
     lanes = {one.job.lane for one in settled} | set(held) | lease(session, worker, rung)
+    lanes -= set(resting)
     jobs: list[Pending] = []
     waiting: list[tuple[int, datetime]] = []
     open_lanes, cancelled, dead = lanes, 0, 0
     for _ in range(MOST_ROUNDS):
         if not open_lanes:
             break
-        found = [_sort(one, now) for one in next_rows(session, worker, open_lanes, now)]
+        rows = next_rows(session, worker, open_lanes, now)
+        found = [(row, _next(row, now, late_limit)) for row in rows]
         waiting += [(row.lane, until) for row, until in found if isinstance(until, datetime)]
         jobs += [row for row, until in found if until is None]
         cancels = [(row.id, why.reason) for row, why in found if isinstance(why, _Cancel)]
@@ -79,7 +89,8 @@ def turn(
         outbox.give_up(session, deaths, now)
         cancelled, dead = cancelled + len(cancels), dead + len(deaths)
         open_lanes = {row.lane for row, why in found if isinstance(why, _Cancel | GiveUp)}
-    outbox.claim(session, [(job.id, job.epoch) for job in jobs])
+    jobs = _together(session, jobs, now)
+    outbox.claim(session, [(job.id, job.epoch) for job in jobs], now)
     busy = {job.lane for job in jobs} | open_lanes
     free(session, worker, lanes - busy)
     idle = lanes - busy - {lane for lane, _ in waiting}
@@ -93,46 +104,91 @@ class _Cancel:
     reason: str
 
 
-def _sort(row: Pending, now: datetime) -> tuple[Pending, datetime | _Cancel | GiveUp | None]:
-    """What to do with a lane's next row: wait until, cancel, give up, or (None) send it."""
+def _next(row: Pending, now: datetime, late_limit: float) -> datetime | _Cancel | GiveUp | None:
+    """What to do with a lane's next row: wait until, cancel, give up, or (None) try it."""
     if row.paused_until and row.paused_until > now:
-        return row, row.paused_until
-    if row.rule and (reason := no_longer_matters(row.rule, row.facts)):
-        unsure = " (an earlier attempt may have gone out)" if row.trying else ""
-        return row, _Cancel(reason + unsure)
+        return row.paused_until
     if row.trying and row.attempts >= MOST_TRIES:
-        return row, GiveUp(f"{row.attempts} attempts ended without an answer")
-    return row, None
+        return GiveUp(f"{row.attempts} attempts ended without an answer")
+    if row.trying:
+        return None  # it may have gone out: that is looked up first, whatever has happened since
+    if row.rule and (reason := no_longer_matters(row.rule, row.facts)):
+        return _Cancel(reason)
+    late = (now - row.due_at).total_seconds()
+    if not row.attempts and late > late_limit:
+        return _Cancel(f"it could first go out {late / 3600:.0f} h after it was due, too late")
+    return None
+
+
+def _together(session: Session, jobs: Sequence[Pending], now: datetime) -> list[Pending]:
+    """The jobs, with what leaves in the same message: no stale burst after an outage."""
+    known = {job.id for job in jobs if job.bundle}
+    members = bundled(session, known) if known else []
+    return [
+        replace(job, others=tuple(one for one in members if one.bundle == job.id))
+        if job.bundle
+        else _bundle(session, job, now)
+        for job in jobs
+    ]
+
+
+def _bundle(session: Session, job: Pending, now: datetime) -> Pending:
+    if now - job.due_at <= LATE or job.trying or job.rule is None:
+        return job
+    others = [
+        one
+        for one in late_behind(session, job, now - LATE, MOST_BUNDLED)
+        if one.rule and not no_longer_matters(one.rule, one.facts)
+    ]
+    if len(others) < FEW:
+        return job
+    outbox.bundle(session, job.id, [one.id for one in others])
+    return replace(job, bundle=job.id, others=tuple(others))
 
 
 def _record(session: Session, settled: Sequence[Settlement], now: datetime) -> None:
-    receipts, refusals, dead = [], [], []
+    receipts, refusals, looked, moot = [], [], [], []
+    dead: list[tuple[int, int, str]] = []
+    held: list[tuple[int, int, str]] = []
     for one in settled:
         job = one.job
         match one.verdict:
             case Receipt(native_id=native_id):
-                receipts.append((job.id, native_id))
+                receipts += [(row.id, job.lane, native_id) for row in (job, *job.others)]
             case GiveUp(reason=reason):
-                dead.append((job.id, job.epoch, reason))
-            case Again(at=at, reason=reason, unknown=unknown, counts=counts):
-                refusals.append(
-                    outbox.Refusal(job.id, job.lane, job.epoch, at, reason, unknown, counts)
-                )
+                dead += _ended(job, reason)
+            case Hold(reason=reason):
+                held += _ended(job, reason)
+            case Moot(reason=reason):
+                moot.append((job.id, reason))
+            case Looked() as seen:
+                looked.append((job.id, job.epoch))
+                archive.show(session, seen.events, now, own_people(session).__contains__)
+            case Again() as again:
+                refusals.append(_refusal(job, again))
     outbox.sent(session, receipts, now)
     outbox.retry(session, refusals)
+    outbox.looked(session, looked, now)
     outbox.give_up(session, dead, now)
+    outbox.hold(session, held, now)
+    outbox.cancel(session, moot, now, by_holder=True)
 
 
-def outbound(job: Pending) -> Outbound:
-    """The message that a delivery stands for, as it reads now."""
-    if job.body:
-        return Outbound(job.target, job.key, richtext.load(job.body), card=True)
-    return Outbound(job.target, job.key, render.notification(job))
+def _ended(job: Pending, reason: str) -> Iterable[tuple[int, int, str]]:
+    yield job.id, job.epoch, reason
+    for other in job.others:
+        yield other.id, 0, reason
 
 
-async def attempt(job: Pending, sender: Sender) -> Outcome:
-    """Send one claimed delivery. Returns the receipt or the error; a bug rises as it is."""
-    try:
-        return await sender.send(outbound(job))
-    except SendError as error:
-        return error
+def _refusal(job: Pending, again: Again) -> outbox.Refusal:
+    return outbox.Refusal(
+        delivery=job.id,
+        lane=job.lane,
+        epoch=job.epoch,
+        at=again.at,
+        reason=again.reason,
+        unknown=again.unknown,
+        counts=again.counts,
+        sure_at=again.sure_at,
+        account=job.target.account if again.everywhere else "",
+    )

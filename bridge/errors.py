@@ -48,7 +48,14 @@ class RateLimitedError(RetryableError):
 
 
 class UnknownOutcomeError(SendError):
-    """The request may or may not have been carried out (5xx, time-out, lost response)."""
+    """The request may or may not have been carried out (5xx, time-out, lost response).
+
+    `answered` says that the platform did answer, so that the request is not under way any more.
+    """
+
+    def __init__(self, message: str, *, answered: bool = False) -> None:
+        super().__init__(message)
+        self.answered = answered
 
 
 class PermanentError(SendError):

@@ -9,8 +9,9 @@ from sqlalchemy import select, tuple_
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
 from sqlmodel import Session
 
-from bridge import archive, outbox
+from bridge import archive, cursors, outbox
 from bridge.archive import MessageKey, Own, message_key
+from bridge.cursors import Behind
 from bridge.errors import StoreError
 from bridge.lanes import ensure_lanes
 from bridge.messages import (
@@ -19,16 +20,22 @@ from bridge.messages import (
     Deleted,
     Edited,
     Event,
+    Gap,
+    Page,
     PersonNamed,
     Posted,
     Reacted,
+    Shown,
 )
 from bridge.models import Quarantine
 from bridge.pending import MESSAGE, pending_for
-from bridge.rules import RuleBook, no_longer_matters
-from bridge.store import Store
+from bridge.rules import RuleBook, Trigger, no_longer_matters
+from bridge.store import Store, one_by_one
 
 E = TypeVar("E")
+
+MOST_JUDGED = 200
+"""Messages that rules judge in one transaction after a gap."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,19 +100,60 @@ class Intake:
     def _take(
         self, session: Session, events: Sequence[Event], now: datetime
     ) -> tuple[Taken, dict[ChannelRef, int]]:
+        # two listeners of one account hand on the same events, cut into batches each in its way
+        one_by_one(session, {_account(event) for event in events})
         archive.name_channels(session, _of(events, ChannelNamed))
         archive.name_people(session, _of(events, PersonNamed))
-        triggers = archive.add_posts(session, _of(events, Posted), now, self.own)
-        archive.apply_edits(session, _of(events, Edited), now, self.own)
+        cursors.open_gaps(session, _of(events, Gap))
+        live, shown = _of(events, Posted), _of(events, Shown)
+        behind = cursors.move(session, live)
+        behind |= cursors.which_behind(session, {one.message.channel for one in shown} - behind)
+        posts = [*(one.message for one in shown), *live]
+        stored, triggers = archive.add_posts(session, posts, now, self.own, behind)
+        edits = [Edited(one.message, one.edited_at) for one in shown if one.edited_at]
+        archive.apply_edits(session, [*edits, *_of(events, Edited)], now, self.own)
         archive.apply_deletes(session, _of(events, Deleted), now)
+        archive.show_reactions(session, shown)
         archive.apply_reactions(session, _of(events, Reacted))
+        outbox.echoed(session, [(post.key, post.native_id) for post in posts if post.key], now)
+        bells, lanes = self._owe(session, triggers, now)
+        cancelled = _tidy(session, _touched(events), now)
+        return Taken(stored=stored, owed=bells, cancelled=cancelled), lanes
+
+    def _owe(
+        self, session: Session, triggers: Sequence[Trigger], now: datetime
+    ) -> tuple[tuple[tuple[int, datetime], ...], dict[ChannelRef, int]]:
         owed = [one for trigger in triggers for one in self.rules.owed_by(trigger)]
         lanes = ensure_lanes(session, {one.target for one in owed} - self._lanes.keys())
         known = self._lanes | lanes if lanes else self._lanes
         outbox.owe(session, owed, known, now)
-        cancelled = _tidy(session, _touched(events), now)
-        bells = tuple((known[one.target], one.due_at) for one in owed)
-        return Taken(stored=len(triggers), owed=bells, cancelled=cancelled), lanes
+        return tuple((known[one.target], one.due_at) for one in owed), lanes
+
+    def read_up(self, channel: ChannelRef, page: Page, now: datetime) -> Taken:
+        """Store a page of history, and move the channel's cursor past it."""
+        with self.store.transaction() as session:
+            deleted = cursors.gone(session, channel, page, now)
+        taken = self.take([*page.events, *deleted], now)
+        with self.store.transaction() as session:
+            cursors.reached(session, channel, page.end)
+        return taken
+
+    def catch_up(self, channel: Behind, now: datetime) -> tuple[Taken, bool]:
+        """Let the rules judge what came while the channel was behind, in the platform's order.
+
+        Judges a few hundred at a time; the flag says that all is judged and the channel is
+        complete. What is too old to be sent is recorded as such by `owe`.
+        """
+        with self.store.transaction() as session:
+            one_by_one(session, {channel.channel.account})
+            waiting = cursors.unjudged(session, channel.channel, MOST_JUDGED)
+            bells, lanes = self._owe(session, waiting, now)
+            cancelled = _tidy(session, {_trigger_key(one) for one in waiting}, now)
+            done = len(waiting) < MOST_JUDGED
+            if done:
+                cursors.close(session, channel)
+        self._lanes.update(lanes)
+        return Taken(owed=bells, cancelled=cancelled), done
 
 
 def _tidy(session: Session, touched: Collection[MessageKey], now: datetime) -> int:
@@ -117,8 +165,7 @@ def _tidy(session: Session, touched: Collection[MessageKey], now: datetime) -> i
     pending = pending_for(session, ids)
     verdicts = [(one.id, no_longer_matters(one.rule, one.facts)) for one in pending if one.rule]
     reasons = [(delivery, reason) for delivery, reason in verdicts if reason]
-    outbox.cancel(session, reasons, now)
-    return len(reasons)
+    return outbox.cancel(session, reasons, now)
 
 
 def _touched(events: Iterable[Event]) -> set[MessageKey]:
@@ -132,7 +179,26 @@ def _touched(events: Iterable[Event]) -> set[MessageKey]:
                 found.add(message_key(message))
             case Deleted() | Reacted():
                 found.add(message_key(event))
+            case Shown(message=message):
+                found.add(message_key(message))
+                found |= _touched([message])
     return found
+
+
+def _account(event: Event) -> str:
+    match event:
+        case Edited(message=message):
+            return message.channel.account
+        case Shown(message=message):
+            return message.channel.account
+        case PersonNamed(account=account) | Gap(account=account):
+            return account
+        case _:
+            return event.channel.account
+
+
+def _trigger_key(trigger: Trigger) -> MessageKey:
+    return trigger.channel.account, trigger.channel.id, trigger.native_id
 
 
 def _of(events: Iterable[Event], kind: type[E]) -> list[E]:

@@ -4,7 +4,7 @@ A lane belongs to a worker while `lane.holder` names a worker that has a row; a 
 found dead loses its row, and with it everything it held. `epoch` fences what it may still say.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, Table, and_, exists, func, or_, select, update
@@ -33,22 +33,29 @@ def ensure_lanes(session: Session, targets: Collection[ChannelRef]) -> dict[Chan
 def lease(session: Session, worker: str, lanes: Collection[int]) -> set[int]:
     """Take those of these lanes that nobody living holds.
 
-    Rows are locked in the order of their ids, so that two workers cannot block each other.
+    Two workers cannot block each other: only free lanes are waited for, in the order of their
+    ids. One that is let go of meanwhile is looked at again by its holder after that commit.
     """
     taken: set[int] = set()
     living = exists().where(WORKER.c.id == LANE.c.holder)
+    free_ = or_(LANE.c.holder.is_(None), ~living)
     for chunk in chunks(sorted(lanes)):
-        locked = select(LANE.c.id).where(LANE.c.id.in_(chunk)).order_by(LANE.c.id).with_for_update()
+        wanted: Sequence[int] = chunk
         if not is_sqlite(session):
-            session.execute(locked)
-        statement = (
-            update(LANE)
-            .where(LANE.c.id.in_(chunk), or_(LANE.c.holder.is_(None), ~living))
-            .values(holder=worker, epoch=LANE.c.epoch + 1)
-            .returning(LANE.c.id)
-        )
-        taken.update(session.scalars(statement))
+            seen_free = select(LANE.c.id).where(LANE.c.id.in_(chunk), free_)
+            locked = seen_free.order_by(LANE.c.id).with_for_update()
+            wanted = session.scalars(locked).all()
+        if wanted:
+            taken.update(_take(session, worker, wanted, free_))
     return taken
+
+
+def _take(
+    session: Session, worker: str, lanes: Sequence[int], free_: ColumnElement[bool]
+) -> Iterable[int]:
+    held = update(LANE).where(LANE.c.id.in_(lanes), free_)
+    values = held.values(holder=worker, epoch=LANE.c.epoch + 1)
+    return session.scalars(values.returning(LANE.c.id))
 
 
 def free(session: Session, worker: str, lanes: Collection[int]) -> None:

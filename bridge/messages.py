@@ -35,7 +35,8 @@ class Posted:
     the root message in `thread`. `reply_to` is a message it answers outside of threads. `text`
     is plain and readable: mentions as @name, channels as #name, no markup. `mentions` holds
     native person ids, and "here" / "channel" for mentions of everybody. `files` holds names.
-    `link` is the permalink.
+    `link` is the permalink. `key` is that of the delivery this is the echo of, where the platform
+    tells it to its author.
     """
 
     channel: ChannelRef
@@ -53,6 +54,7 @@ class Posted:
     links: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     link: str = ""
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,35 @@ class PersonNamed:
     zone: str = ""
 
 
-Event: TypeAlias = Posted | Edited | Deleted | Reacted | ChannelNamed | PersonNamed
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """How a message stands in the platform's history, read at `at`.
+
+    `edited_at` is None for one that was never changed. `reactions` holds every (emoji, person) on
+    it; None where they were not read.
+    """
+
+    message: Posted
+    at: datetime
+    edited_at: datetime | None = None
+    reactions: tuple[tuple[str, str], ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Events of an account may have been missed before this moment.
+
+    A listener reports it whenever it begins to hear anew: at its start, and after every loss of
+    the connection that the platform does not make up for. `position` is the position that a
+    message posted at `at` would have in any channel.
+    """
+
+    account: str
+    position: int
+    at: datetime
+
+
+Event: TypeAlias = Posted | Edited | Deleted | Reacted | Shown | Gap | ChannelNamed | PersonNamed
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,3 +168,32 @@ class Receipt:
 
     native_id: str
     position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A piece of a channel's history, oldest first.
+
+    `events` are Shown, or Deleted where history says so. `start` and `end` are positions: every
+    message between them (both included) that is not a reply in a thread is in `events`, so one
+    that we know of and that is not there has been deleted. `end` < `start` for pages of replies.
+    """
+
+    events: tuple[Shown | Deleted, ...]
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How fast an account may send, as far as it is known beforehand.
+
+    One message per `lane_seconds` and channel after a burst of `lane_burst`; `account_rate`
+    messages a second over all channels, shared by all workers (0: no such limit). For
+    `remembers_seconds` the platform answers a repeated key with the message that is there.
+    """
+
+    lane_seconds: float = 0.0
+    lane_burst: int = 1
+    account_rate: float = 0.0
+    remembers_seconds: float = 0.0

@@ -44,13 +44,16 @@ class Status(IntEnum):
       │ └─retry──┐
       ├──────────┘                 refused or unknown: still owed, its lane waits
       ├──cancel────▶ CANCELLED     it no longer matters
-      └──give up───▶ DEAD          permanent error, too many tries, or too late
+      ├──give up───▶ DEAD          permanent error, too many tries, or too late
+      └──hold──────▶ HELD          nobody can tell whether it arrived: a person decides
+    DEAD, HELD ──revive, by command──▶ OWED
     """
 
     OWED = 0
     SENT = 1
     CANCELLED = 2
     DEAD = 3
+    HELD = 4
 
 
 def _id() -> Any:
@@ -78,15 +81,24 @@ class Account(SQLModel, table=True):
     person: str
     display: str = ""
     workspace: str = ""
+    paused_until: datetime | None = _moment(nullable=True)
 
 
 class Channel(SQLModel, table=True):
-    """What a channel is called."""
+    """What a channel is called, and up to where we know all that was said in it.
+
+    `cursor` is the position up to which it is complete (NULL: nothing was heard yet). `behind`
+    says that events after it may be missing; live ones do not move it then. `gap_at` is when the
+    last gap ended.
+    """
 
     account: str = Field(primary_key=True)
     id: str = Field(primary_key=True)
     name: str = Field(index=True)
     private: bool = False
+    cursor: int | None = Field(default=None, sa_type=BigInteger)
+    behind: bool = False
+    gap_at: datetime | None = _moment(nullable=True)
 
 
 class Person(SQLModel, table=True):
@@ -100,7 +112,11 @@ class Person(SQLModel, table=True):
 
 
 class Message(SQLModel, table=True):
-    """A message as it reads now. `posted` is false while only an edit or delete was seen."""
+    """A message as it reads now.
+
+    `posted` is false while only an edit or delete was seen, `judged` until the rules have run,
+    which waits while its channel is behind.
+    """
 
     __table_args__ = (
         UniqueConstraint("account", "channel", "native_id"),
@@ -121,6 +137,14 @@ class Message(SQLModel, table=True):
             postgresql_where=text("reply_to != ''"),
         ),
         Index("message_sent", "account", "channel", "sent_at"),
+        Index(
+            "message_unjudged",
+            "account",
+            "channel",
+            "position",
+            sqlite_where=text("judged = 0"),
+            postgresql_where=text("NOT judged"),
+        ),
     )
 
     id: int | None = _id()
@@ -141,6 +165,7 @@ class Message(SQLModel, table=True):
     own: bool = False
     private: bool = False
     posted: bool = True
+    judged: bool = True
     mentions: str = ""
     links: str = ""
     files: str = ""
@@ -204,7 +229,10 @@ class Delivery(SQLModel, table=True):
 
     `key` is unique per thing owed and goes out with it. `message` is what caused it, `body` the
     content where it was made beforehand (a digest; JSON). `trying` is the epoch of the attempt
-    under way, or 0: an old non-zero one means an attempt of unknown outcome.
+    under way, or 0: an old non-zero one means an attempt of unknown outcome. Of such a one,
+    `tried_at` is when it was made, and a look-up that finds nothing counts from `sure_at` on.
+    `looked_at` is when the message was last read anew from its platform. Rows that leave as one
+    message name the first of them in `bundle`.
     """
 
     __table_args__ = (
@@ -222,6 +250,12 @@ class Delivery(SQLModel, table=True):
             "due_at",
             sqlite_where=text("status = 0"),
             postgresql_where=text("status = 0"),
+        ),
+        Index(
+            "delivery_bundle",
+            "bundle",
+            sqlite_where=text("bundle != 0"),
+            postgresql_where=text("bundle != 0"),
         ),
         Index(
             "delivery_message",
@@ -243,6 +277,10 @@ class Delivery(SQLModel, table=True):
     status: int = Field(default=Status.OWED, sa_type=SmallInteger)
     attempts: int = 0
     trying: int = _big()
+    tried_at: datetime | None = _moment(nullable=True)
+    sure_at: datetime | None = _moment(nullable=True)
+    looked_at: datetime | None = _moment(nullable=True)
+    bundle: int = _big()
     cancel_wanted: bool = False
     settled_at: datetime | None = _moment(nullable=True)
     receipt: str = ""
@@ -254,6 +292,13 @@ class Lease(SQLModel, table=True):
 
     name: str = Field(primary_key=True)
     holder: str
+
+
+class Budget(SQLModel, table=True):
+    """How far ahead an account's sending is booked, over all workers. See bridge/budgets.py."""
+
+    account: str = Field(primary_key=True)
+    tat: datetime = _moment()
 
 
 class Digest(SQLModel, table=True):

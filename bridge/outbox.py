@@ -1,18 +1,19 @@
 """The outbox: every change of a delivery's status is one function here. Transactions only."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import bindparam, case, literal, true, update
+from sqlalchemy import bindparam, case, func, literal, null, select, true, update
 from sqlmodel import Session
 
 from bridge.lanes import LANE
 from bridge.messages import ChannelRef
 from bridge.models import Delivery, Rule, Status
-from bridge.pending import DELIVERY, OWED
+from bridge.pending import ACCOUNT, DELIVERY, OWED
+from bridge.retry import SURE_SECONDS
 from bridge.rules import Owed, Snapshot
-from bridge.store import insert_into
+from bridge.store import chunks, insert_into, is_sqlite
 
 
 def keep_rules(session: Session, rules: Iterable[Snapshot]) -> None:
@@ -57,33 +58,83 @@ def owe_bodies(
         session.execute(insert_into(session, Delivery).on_conflict_do_nothing(), rows)
 
 
-def claim(session: Session, claims: Sequence[tuple[int, int]]) -> None:
-    """Count an attempt for each (delivery, epoch) that is about to be tried."""
-    if claims:
+def claim(session: Session, claims: Sequence[tuple[int, int]], now: datetime) -> None:
+    """Count an attempt for each (delivery, epoch) that is about to be tried.
+
+    An attempt that another holder of the lane left open may still be under way somewhere: only a
+    look-up some time from now can tell that it did not arrive.
+    """
+    if not claims:
+        return
+    moment = DELIVERY.c.tried_at.type
+    fresh = DELIVERY.c.trying == 0
+    taken_over = DELIVERY.c.trying != bindparam("e")
+    sure = literal(now + timedelta(seconds=SURE_SECONDS), moment)
+    session.execute(
+        update(DELIVERY)
+        .where(DELIVERY.c.id == bindparam("d"), OWED)
+        .values(
+            attempts=DELIVERY.c.attempts + 1,
+            trying=bindparam("e"),
+            tried_at=case((fresh, literal(now, moment)), else_=DELIVERY.c.tried_at),
+            sure_at=case((fresh, null()), (taken_over, sure), else_=DELIVERY.c.sure_at),
+        ),
+        [{"d": delivery, "e": epoch} for delivery, epoch in claims],
+    )
+
+
+def bundle(session: Session, lead: int, others: Sequence[int]) -> None:
+    """Let these deliveries leave as one message with the first of them, now and ever after."""
+    session.execute(
+        update(DELIVERY).where(DELIVERY.c.id.in_([lead, *others]), OWED).values(bundle=lead)
+    )
+
+
+def looked(session: Session, deliveries: Sequence[tuple[int, int]], now: datetime) -> None:
+    """Record that the message behind (delivery, epoch) was read anew; no attempt was made."""
+    if deliveries:
         session.execute(
             update(DELIVERY)
-            .where(DELIVERY.c.id == bindparam("d"), OWED)
-            .values(attempts=DELIVERY.c.attempts + 1, trying=bindparam("e")),
-            [{"d": delivery, "e": epoch} for delivery, epoch in claims],
+            .where(DELIVERY.c.id == bindparam("d"), DELIVERY.c.trying == bindparam("e"), OWED)
+            .values(looked_at=now, trying=0, attempts=DELIVERY.c.attempts - 1),
+            [{"d": delivery, "e": epoch} for delivery, epoch in deliveries],
         )
 
 
-def sent(session: Session, receipts: Sequence[tuple[int, str]], now: datetime) -> None:
-    """Record (delivery, native id). Always allowed: what happened, happened, whoever holds it."""
-    if receipts:
+def sent(session: Session, receipts: Sequence[tuple[int, int, str]], now: datetime) -> None:
+    """Record (delivery, lane, native id). Always allowed: what happened, happened."""
+    if not receipts:
+        return
+    session.execute(
+        update(DELIVERY)
+        .where(DELIVERY.c.id == bindparam("d"), DELIVERY.c.status != int(Status.SENT))
+        .values(
+            status=int(Status.SENT), receipt=bindparam("r"), trying=0, reason="", settled_at=now
+        ),
+        [{"d": delivery, "r": receipt} for delivery, _, receipt in receipts],
+    )
+    session.execute(
+        update(LANE).where(LANE.c.id == bindparam("l")).values(last_receipt=bindparam("r")),
+        [{"l": lane, "r": receipt} for _, lane, receipt in receipts if receipt],
+    )
+
+
+def echoed(session: Session, echoes: Sequence[tuple[str, str]], now: datetime) -> None:
+    """Record (key, native id) of our own messages as they came back to us: they were sent."""
+    if echoes:
         session.execute(
             update(DELIVERY)
-            .where(DELIVERY.c.id == bindparam("d"), DELIVERY.c.status != int(Status.SENT))
+            .where(DELIVERY.c.key == bindparam("k"), OWED, DELIVERY.c.trying != 0)
             .values(
                 status=int(Status.SENT), receipt=bindparam("r"), trying=0, reason="", settled_at=now
             ),
-            [{"d": delivery, "r": receipt} for delivery, receipt in receipts],
+            [{"k": key, "r": native} for key, native in echoes],
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A failed attempt that will be made again; the lane waits until `at`."""
+    """A failed attempt that will be made again; the lane (and the account) waits until `at`."""
 
     delivery: int
     lane: int
@@ -92,6 +143,8 @@ class Refusal:
     reason: str
     unknown: bool
     counts: bool
+    sure_at: datetime | None = None
+    account: str = ""
 
 
 def retry(session: Session, refusals: Sequence[Refusal]) -> None:
@@ -104,6 +157,7 @@ def retry(session: Session, refusals: Sequence[Refusal]) -> None:
         .values(
             attempts=DELIVERY.c.attempts - bindparam("less"),
             trying=case((bindparam("unknown") == 1, DELIVERY.c.trying), else_=0),
+            sure_at=func.coalesce(bindparam("sure"), DELIVERY.c.sure_at),
             reason=bindparam("why"),
         ),
         [
@@ -112,11 +166,20 @@ def retry(session: Session, refusals: Sequence[Refusal]) -> None:
                 "e": one.epoch,
                 "less": 0 if one.counts else 1,
                 "unknown": int(one.unknown),
+                "sure": one.sure_at,
                 "why": one.reason,
             }
             for one in refusals
         ],
     )
+    paused = [{"a": one.account, "until": one.at} for one in refusals if one.account]
+    if paused:
+        session.execute(
+            update(ACCOUNT)
+            .where(ACCOUNT.c.name == bindparam("a"))
+            .values(paused_until=bindparam("until")),
+            paused,
+        )
     session.execute(
         update(LANE)
         .where(LANE.c.id == bindparam("l"), LANE.c.epoch == bindparam("e"))
@@ -127,24 +190,39 @@ def retry(session: Session, refusals: Sequence[Refusal]) -> None:
 
 def give_up(session: Session, dead: Sequence[tuple[int, int, str]], now: datetime) -> None:
     """End (delivery, epoch, reason) as dead. Void for whoever no longer holds the lane."""
-    if dead:
+    _end(session, Status.DEAD, dead, now)
+
+
+def hold(session: Session, held: Sequence[tuple[int, int, str]], now: datetime) -> None:
+    """Leave (delivery, epoch, reason) to a person: nobody can tell whether it arrived."""
+    _end(session, Status.HELD, held, now)
+
+
+def _end(
+    session: Session, status: Status, ended: Sequence[tuple[int, int, str]], now: datetime
+) -> None:
+    if ended:
         session.execute(
             update(DELIVERY)
             .where(DELIVERY.c.id == bindparam("d"), DELIVERY.c.trying == bindparam("e"), OWED)
-            .values(status=int(Status.DEAD), trying=0, reason=bindparam("why"), settled_at=now),
-            [{"d": delivery, "e": epoch, "why": reason} for delivery, epoch, reason in dead],
+            .values(status=int(status), trying=0, reason=bindparam("why"), settled_at=now),
+            [{"d": delivery, "e": epoch, "why": reason} for delivery, epoch, reason in ended],
         )
 
 
 def cancel(
     session: Session, reasons: Sequence[tuple[int, str]], now: datetime, *, by_holder: bool = False
-) -> None:
-    """End (delivery, reason) as cancelled.
+) -> int:
+    """End (delivery, reason) as cancelled; says how many.
 
-    One that is being tried is only marked: its holder decides, and calls with `by_holder`.
+    One that is being tried is only marked: its holder decides, and calls with `by_holder`. One
+    that somebody is writing at this moment is left to whoever does; the claim judges it anew.
     """
+    if not by_holder:
+        untouched = _lock_untouched(session, [delivery for delivery, _ in reasons])
+        reasons = [(delivery, why) for delivery, why in reasons if delivery in untouched]
     if not reasons:
-        return
+        return 0
     idle = true() if by_holder else DELIVERY.c.trying == 0
     session.execute(
         update(DELIVERY)
@@ -157,3 +235,15 @@ def cancel(
         ),
         [{"d": delivery, "why": reason} for delivery, reason in reasons],
     )
+    return len(reasons)
+
+
+def _lock_untouched(session: Session, deliveries: Sequence[int]) -> Collection[int]:
+    """Take those of these rows that nobody is writing: who never waits can block nobody."""
+    if is_sqlite(session):
+        return deliveries
+    found: set[int] = set()
+    for chunk in chunks(deliveries):
+        rows = select(DELIVERY.c.id).where(DELIVERY.c.id.in_(chunk), OWED)
+        found.update(session.scalars(rows.with_for_update(skip_locked=True)))
+    return found

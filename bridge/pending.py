@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Alias, ColumnElement, Select, Table, and_, exists, func, or_, select
+from sqlalchemy import ColumnElement, FromClause, Select, Table, and_, exists, func, or_, select
 from sqlmodel import Session
 
 from bridge.messages import ChannelRef
-from bridge.models import Channel, Delivery, Lane, Message, Person, Reaction, Rule
+from bridge.models import Account, Channel, Delivery, Lane, Message, Person, Reaction, Rule
 from bridge.rules import Facts, Snapshot
 from bridge.store import chunks
 
@@ -17,6 +17,7 @@ DELIVERY: Table = Delivery.__table__  # type: ignore[attr-defined]
 LANE: Table = Lane.__table__  # type: ignore[attr-defined]
 MESSAGE: Table = Message.__table__  # type: ignore[attr-defined]
 REACTION: Table = Reaction.__table__  # type: ignore[attr-defined]
+ACCOUNT: Table = Account.__table__  # type: ignore[attr-defined]
 CHANNEL: Table = Channel.__table__  # type: ignore[attr-defined]
 PERSON: Table = Person.__table__  # type: ignore[attr-defined]
 RULE: Table = Rule.__table__  # type: ignore[attr-defined]
@@ -26,10 +27,23 @@ OWED = DELIVERY.c.status == 0
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """The message that caused a delivery; `gap_at` is its channel's last gap."""
+
+    channel: ChannelRef
+    native_id: str
+    thread: str
+    received_at: datetime
+    gap_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Pending:
     """An owed delivery with all that is needed to judge and to render it.
 
-    `epoch` is its lane's; `trying` the epoch of an attempt whose end nobody recorded, or 0.
+    `epoch`, `paused_until` (the later of lane and account) and `last_receipt` are its lane's.
+    `trying` is the epoch of an attempt whose end nobody recorded, or 0; see models.Delivery for
+    what belongs to it. `others` leave in the same message.
     """
 
     id: int
@@ -49,12 +63,30 @@ class Pending:
     channel_name: str
     files: tuple[str, ...]
     link: str
+    last_receipt: str = ""
+    tried_at: datetime | None = None
+    sure_at: datetime | None = None
+    looked_at: datetime | None = None
+    source: Source | None = None
+    bundle: int = 0
+    others: tuple["Pending", ...] = ()
+
+    @property
+    def must_look(self) -> bool:
+        """Whether the message's platform may know more of it than we do: a gap came after it."""
+        gap_at = self.source.gap_at if self.source else None
+        if self.source is None or gap_at is None or gap_at < self.source.received_at:
+            return False
+        return self.looked_at is None or self.looked_at < gap_at
 
 
 def next_rows(
     session: Session, worker: str, lanes: Collection[int], now: datetime
 ) -> list[Pending]:
-    """The first owed delivery of each of these lanes that is due and that the worker holds."""
+    """The first owed delivery of each of these lanes that is due and that the worker holds.
+
+    They stay owed until the end of the transaction: nobody cancels them in between.
+    """
     first = DELIVERY.alias("first")
     first_id = (
         select(first.c.id)
@@ -72,7 +104,8 @@ def next_rows(
             DELIVERY.c.id == first_id,
             DELIVERY.c.due_at <= now,
         )
-        found += [_to_pending(row) for row in session.execute(statement)]
+        locked = statement.with_for_update(of=DELIVERY)
+        found += [_to_pending(row) for row in session.execute(locked)]
     return found
 
 
@@ -83,6 +116,33 @@ def pending_for(session: Session, messages: Collection[int]) -> list[Pending]:
         statement = _pending().where(OWED, DELIVERY.c.message.in_(chunk))
         found += [_to_pending(row) for row in session.execute(statement)]
     return found
+
+
+def bundled(session: Session, leads: Collection[int]) -> list[Pending]:
+    """What is owed together with these deliveries, in order, they themselves left out."""
+    found: list[Pending] = []
+    for chunk in chunks(sorted(leads)):
+        statement = _pending().where(DELIVERY.c.bundle.in_(chunk), DELIVERY.c.id.not_in(chunk))
+        in_order = statement.order_by(DELIVERY.c.due_at, DELIVERY.c.id)
+        found += [_to_pending(row) for row in session.execute(in_order)]
+    return found
+
+
+def late_behind(session: Session, lead: Pending, before: datetime, most: int) -> list[Pending]:
+    """What is owed in a lane behind this delivery and was due before a moment, in order."""
+    statement = (
+        _pending()
+        .where(
+            DELIVERY.c.lane == lead.lane,
+            DELIVERY.c.due_at < before,
+            DELIVERY.c.id != lead.id,
+            DELIVERY.c.trying == 0,
+            DELIVERY.c.bundle == 0,
+        )
+        .order_by(DELIVERY.c.due_at, DELIVERY.c.id)
+        .limit(most)
+    )
+    return [_to_pending(row) for row in session.execute(statement)]
 
 
 def _pending() -> Select[Any]:
@@ -120,6 +180,13 @@ def _pending() -> Select[Any]:
             LANE.c.channel.label("to_channel"),
             LANE.c.epoch,
             LANE.c.paused_until,
+            LANE.c.last_receipt,
+            ACCOUNT.c.paused_until.label("account_paused_until"),
+            CHANNEL.c.gap_at,
+            MESSAGE.c.account.label("from_account"),
+            MESSAGE.c.native_id,
+            MESSAGE.c.thread,
+            MESSAGE.c.received_at,
             RULE.c.body.label("rule_body"),
             MESSAGE.c.channel.label("from_channel"),
             CHANNEL.c.name.label("from_name"),
@@ -138,6 +205,7 @@ def _pending() -> Select[Any]:
         )
         .select_from(LANE)
         .join(DELIVERY, DELIVERY.c.lane == LANE.c.id)
+        .outerjoin(ACCOUNT, ACCOUNT.c.name == LANE.c.account)
         .outerjoin(MESSAGE, MESSAGE.c.id == DELIVERY.c.message)
         .outerjoin(RULE, RULE.c.id == DELIVERY.c.rule)
         .outerjoin(
@@ -152,7 +220,7 @@ def _pending() -> Select[Any]:
     )
 
 
-def _by_somebody_else(reply: Alias) -> tuple[ColumnElement[bool], ...]:
+def _by_somebody_else(reply: FromClause) -> tuple[ColumnElement[bool], ...]:
     return (
         reply.c.account == MESSAGE.c.account,
         reply.c.channel == MESSAGE.c.channel,
@@ -168,12 +236,17 @@ def _to_pending(row: Any) -> Pending:
         id=row.id,
         lane=row.lane,
         epoch=row.epoch,
-        paused_until=row.paused_until,
+        paused_until=_later(row.paused_until, row.account_paused_until),
+        last_receipt=row.last_receipt,
         target=ChannelRef(row.to_account, row.to_channel),
         key=row.key,
         due_at=row.due_at,
         attempts=row.attempts,
         trying=row.trying,
+        tried_at=row.tried_at,
+        sure_at=row.sure_at,
+        looked_at=row.looked_at,
+        bundle=row.bundle,
         cancel_wanted=row.cancel_wanted,
         rule=Snapshot.load(row.rule_body) if row.rule_body else None,
         body=row.body,
@@ -186,8 +259,20 @@ def _to_pending(row: Any) -> Pending:
             answered=bool(row.answered),
             reactions=frozenset((row.reactions or "").split()),
         ),
+        source=_source(row),
         author=row.author_name or row.person_name or row.author or "",
         channel_name=row.from_name or row.from_channel or "",
         files=tuple(filter(None, (row.files or "").split("\n"))),
         link=row.link or "",
     )
+
+
+def _source(row: Any) -> Source | None:
+    if row.from_account is None:
+        return None
+    channel = ChannelRef(row.from_account, row.from_channel)
+    return Source(channel, row.native_id, row.thread, row.received_at, row.gap_at)
+
+
+def _later(one: datetime | None, other: datetime | None) -> datetime | None:
+    return max(one, other) if one and other else one or other

@@ -1,9 +1,19 @@
 """What the floors hand each other: a small required interface, and optional ones beside it."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Protocol, TypeAlias, runtime_checkable
 
-from bridge.messages import ChannelNamed, Event, Identity, Outbound, PersonNamed, Receipt
+from bridge.messages import (
+    ChannelNamed,
+    ChannelRef,
+    Event,
+    Identity,
+    Limits,
+    Outbound,
+    Page,
+    PersonNamed,
+    Receipt,
+)
 
 Receive: TypeAlias = Callable[[Event], Awaitable[None]]
 """Handed to a listener. Returns after the commit; raises StoreError when nothing was stored,
@@ -17,12 +27,15 @@ class Listener(Protocol):
         """Stay connected and hand on every event until cancelled.
 
         Raises when the connection is lost for good; the caller starts it again. Reports channels
-        and people it learns of as ChannelNamed and PersonNamed events.
+        and people it learns of as ChannelNamed and PersonNamed events, and a Gap each time that it
+        begins to hear anew, before any event that it hears from then on.
         """
 
 
 class Sender(Protocol):
     """The way out. One event loop owns it; `send` may run many times at once."""
+
+    limits: Limits
 
     async def send(self, outbound: Outbound) -> Receipt:
         """Make one attempt, cut after 10 seconds. Raises only SendError and its kinds."""
@@ -39,6 +52,34 @@ class Directory(Protocol):
 
     async def entries(self) -> Sequence[ChannelNamed | PersonNamed]:
         """All channels and people that the account can see."""
+
+    async def close(self) -> None:
+        """Give back connections. Safe to call twice."""
+
+
+class History(Protocol):
+    """What the platform remembers. Raises only SendError and its kinds (RateLimitedError: wait)."""
+
+    async def find(self, outbound: Outbound, after: str) -> Receipt | None:
+        """Whether an earlier attempt to send this arrived, in its channel, thread or DM.
+
+        `after` is the native id of the lane's last receipt ("" for none): what is looked for is
+        later. By key where history shows it, else our own message with the same content.
+        """
+
+    async def look(self, channel: ChannelRef, native_id: str, thread: str) -> Sequence[Event]:
+        """How one message stands now: Shown with its reactions, or Deleted; and every reply to it.
+
+        `thread` is the root where the message is a reply in a thread, else "".
+        """
+
+    def missed(self, channel: ChannelRef, after: int, roots_after: int) -> AsyncIterator[Page]:
+        """All that history shows of a channel later than the position `after`.
+
+        First the channel itself, oldest first, beginning a minute before `after` for what was on
+        its way then; next the replies later than that in threads whose root is not older than the
+        position `roots_after`. A page can be handed over as soon as it is read.
+        """
 
     async def close(self) -> None:
         """Give back connections. Safe to call twice."""

@@ -7,9 +7,10 @@ from zoneinfo import ZoneInfo
 import regex
 
 from bridge.pending import Pending
-from bridge.richtext import Document, Link, Moment, Paragraph, Span, Text
+from bridge.richtext import Bullets, Document, Link, Moment, Paragraph, Span, Spans, Text
 
 EXCERPT_GRAPHEMES = 280
+LATE_GRAPHEMES = 80
 NAME_GRAPHEMES = 60
 PLACES = ("author", "channel", "excerpt", "link")
 """What a rule's text may name in braces; any other brace is shown as it stands."""
@@ -33,6 +34,26 @@ def notification(pending: Pending) -> Document:
     text = pending.rule.text if pending.rule else DEFAULT_TEXT
     spans = _filled(text, pending) or _filled(DEFAULT_TEXT, pending)
     return (Paragraph(spans),)
+
+
+def bundle(late: Sequence[Pending]) -> Document:
+    """Several notifications that could not go out in time as one message, with their true times."""
+    head = Paragraph(
+        (Text(f"{len(late)} notifications that could not go out in time:", bold=True),)
+    )
+    return (head, Bullets(tuple(_late_item(one) for one in late)))
+
+
+def _late_item(pending: Pending) -> Spans:
+    at = Moment(pending.due_at, f"{pending.due_at:%Y-%m-%d %H:%M} UTC")
+    text = excerpt(pending.facts.text, pending.files, LATE_GRAPHEMES)
+    head = (
+        at,
+        Text(" "),
+        Text(name_of(pending.author), bold=True),
+        Text(f" #{name_of(pending.channel_name, 'a channel')}: {text} "),
+    )
+    return (*head, Link(pending.link, "open")) if is_web(pending.link) else head
 
 
 def excerpt(text: str, files: Sequence[str] = (), graphemes: int = EXCERPT_GRAPHEMES) -> str:

@@ -10,21 +10,39 @@ MOST_TRIES = 8
 """After so many failed tries of one delivery it is dead, so that its lane goes on."""
 LONGEST_PAUSE = 60.0
 """Seconds between two tries at most, unless the platform names a longer wait."""
+SURE_SECONDS = 10.0
+"""After an answer (or the death of whoever asked), "not found" counts from so long after on."""
+LOST_SECONDS = 30.0
+"""After a call without any answer: the platform may still accept it for a while."""
 
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """Try once more, at `at`. `unknown` says that the attempt may have succeeded."""
+    """Try once more, at `at`.
+
+    `unknown` says that the attempt may have succeeded; a look-up that finds nothing counts from
+    `sure_at` on. `counts` is false where the delivery is not at fault. `everywhere`: the whole
+    account waits.
+    """
 
     at: datetime
     reason: str
     unknown: bool = False
     counts: bool = True
+    sure_at: datetime | None = None
+    everywhere: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
     """The delivery is dead."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Nobody can tell whether it arrived: a person decides."""
 
     reason: str
 
@@ -55,9 +73,14 @@ def judge(
         return GiveUp(f"given up {give_up / 3600:g} h after it was due: {reason}")
     if isinstance(error, RateLimitedError):
         wait = max(error.retry_after, 0.1) * (1 + 0.1 * jitter)
-        return Again(now + timedelta(seconds=wait), reason, counts=False)
+        everywhere = error.scope == "account"
+        until = now + timedelta(seconds=wait)
+        return Again(until, reason, counts=False, everywhere=everywhere)
     if attempts >= MOST_TRIES and others_succeed:
         return GiveUp(f"given up after {attempts} tries: {reason}")
     wait = min(2.0 ** min(attempts - 1, 10), LONGEST_PAUSE) * (0.5 + 0.5 * jitter)
-    unknown = isinstance(error, UnknownOutcomeError)
-    return Again(now + timedelta(seconds=wait), reason, unknown=unknown)
+    at = now + timedelta(seconds=wait)
+    if not isinstance(error, UnknownOutcomeError):
+        return Again(at, reason)
+    sure = timedelta(seconds=SURE_SECONDS if error.answered else LOST_SECONDS)
+    return Again(at, reason, unknown=True, sure_at=now + sure)

@@ -2,12 +2,12 @@
 
 import fcntl
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
@@ -18,6 +18,10 @@ from bridge.errors import ConfigError, StoreError
 _BUSY_SECONDS = 10
 _CHUNK = 500
 _CONNECT_SECONDS = 5
+_ONE_BY_ONE = text(
+    "SELECT pg_advisory_xact_lock(hashtextextended(name, 728462)) FROM "
+    "(SELECT unnest(CAST(:names AS text[])) AS name ORDER BY name) AS sorted"
+)
 
 
 class Store:
@@ -27,7 +31,11 @@ class Store:
         """Take the store at `url`; connects at first use. Raises ConfigError for a bad URL."""
         self.url = _parsed(url)
         self.engine = _engine(self.url, synchronous)
-        self._reader = self.engine.execution_options(begin="BEGIN")
+        self._reader = (
+            self.engine.execution_options(begin="BEGIN")
+            if self.is_sqlite
+            else self.engine.execution_options(isolation_level="REPEATABLE READ")
+        )
         self._writers = _WriteLock(self.url) if self.is_sqlite else None
 
     @property
@@ -81,6 +89,16 @@ def insert_into(session: Session, table: type[SQLModel]) -> Any:
 def is_sqlite(session: Session) -> bool:
     """Whether this session talks to SQLite; for the few places where the stores' SQL differs."""
     return session.get_bind().dialect.name == "sqlite"
+
+
+def one_by_one(session: Session, names: Collection[str]) -> None:
+    """Wait for other transactions that gave one of these names; ours holds them to its end.
+
+    For transactions that write the same rows in orders of their own and would otherwise block each
+    other for good. SQLite has one writer at a time anyway.
+    """
+    if names and not is_sqlite(session):
+        session.execute(_ONE_BY_ONE, {"names": sorted(names)})
 
 
 def chunks(ids: Sequence[int]) -> Iterator[Sequence[int]]:

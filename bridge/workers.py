@@ -36,9 +36,14 @@ def beats(session: Session) -> dict[str, int]:
 
 
 def bury(session: Session, dead: Mapping[str, int]) -> None:
-    """Take away the rows of workers whose beat is still the given one."""
+    """Take away the rows of workers whose beat is still the given one.
+
+    A row that is being written belongs to somebody who lives, and is not waited for.
+    """
     for worker, last in sorted(dead.items()):
-        session.execute(delete(WORKER).where(WORKER.c.id == worker, WORKER.c.beat == last))
+        still = select(WORKER.c.id).where(WORKER.c.id == worker, WORKER.c.beat == last)
+        idle = still.with_for_update(skip_locked=True).scalar_subquery()
+        session.execute(delete(WORKER).where(WORKER.c.id == idle))
 
 
 def leave(session: Session, worker: str) -> None:
@@ -62,14 +67,21 @@ def lead(session: Session, role: str, worker: str) -> bool:
 
 
 class Observer:
-    """Remembers when each beat last moved, by the clock that its owner passes in (seconds)."""
+    """Remembers when each beat last moved, by the clock that its owner passes in (seconds).
+
+    Who has not looked for long cannot tell: when the store was away, everybody's beat stood still.
+    """
 
     def __init__(self, ttl: float = TTL_SECONDS) -> None:
         self._ttl = ttl
         self._moved: dict[str, tuple[int, float]] = {}
+        self._looked = 0.0
 
     def dead(self, seen: Mapping[str, int], clock: float) -> dict[str, int]:
         """The workers whose beat has stood still for the TTL, with that beat."""
+        if clock - self._looked > self._ttl / 2:
+            self._moved.clear()
+        self._looked = clock
         self._moved = {
             worker: known
             if (known := self._moved.get(worker)) and known[0] == last

@@ -1,7 +1,8 @@
 """The embedded broker: a Valkey server from a wheel, on a Unix socket beside config.toml.
 
 Whichever process comes first starts it, under a lock; any other starts it again when it is gone.
-Everybody who uses it holds a shared lock, and the last to leave stops it.
+Everybody who uses it holds a shared lock, and the last to leave stops it. The server itself holds
+a lock as long as it lives, so that one that is merely slow is never started twice.
 """
 
 import atexit
@@ -14,9 +15,10 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
+from urllib.parse import quote
 
 import structlog
 
@@ -41,6 +43,7 @@ class EmbeddedBroker:
     def __init__(self, folder: Path) -> None:
         self._folder = folder / "broker"
         self._users: IO[bytes] | None = None
+        self._server: subprocess.Popen[bytes] | None = None
 
     @property
     def socket(self) -> Path:
@@ -54,7 +57,7 @@ class EmbeddedBroker:
     @property
     def url(self) -> str:
         """The broker URL for Celery."""
-        return f"redis+socket://{self.socket}?virtual_host=0"
+        return f"redis+socket://{quote(str(self.socket))}?virtual_host=0"
 
     def enter(self) -> None:
         """Count as a user and make sure that it runs. Raises ConfigError where it cannot run."""
@@ -69,7 +72,7 @@ class EmbeddedBroker:
         if _answers(self.socket):
             return False
         with _locked(self._folder / "start.lock"):
-            if _answers(self.socket):
+            if self._answers_yet():
                 return False
             self._start()
         return True
@@ -86,48 +89,71 @@ class EmbeddedBroker:
                 return
             self._stop()
 
+    def _answers_yet(self) -> bool:
+        """Wait for a server that lives but is busy; one that stays silent is ended."""
+        if _within(_START_SECONDS, lambda: _answers(self.socket) or not self._lives()):
+            return _answers(self.socket)
+        self._signal(signal.SIGKILL)
+        _within(_STOP_SECONDS, lambda: not self._lives())
+        return False
+
+    def _lives(self) -> bool:
+        """Whether there is a server, answering or not: it holds its lock."""
+        with (self._folder / "server.lock").open("ab") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
+
     def _start(self) -> None:
+        self._reap()
         self.socket.unlink(missing_ok=True)
-        with (self._folder / "valkey.log").open("ab") as log:
+        with (
+            (self._folder / "valkey.log").open("ab") as log,
+            (self._folder / "server.lock").open("ab") as lock,
+        ):
+            fcntl.flock(lock, fcntl.LOCK_EX)
             # a session of its own, so that Ctrl-C does not take it from those still using it
             try:
-                server = subprocess.Popen(  # noqa: S603
+                self._server = subprocess.Popen(  # noqa: S603
                     [_executable(), *self._options()],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
+                    pass_fds=[lock.fileno()],
                     start_new_session=True,
                 )
             except OSError as error:
                 raise ConfigError(_NO_SERVER) from error
-        (self._folder / "valkey.pid").write_text(str(server.pid))
-        end = time.monotonic() + _START_SECONDS
-        while not _answers(self.socket):
-            if server.poll() is not None or time.monotonic() > end:
-                raise StoreError(
-                    f"the embedded broker did not start; see {self._folder / 'valkey.log'}"
-                )
-            time.sleep(0.01)
+        if not _within(_START_SECONDS, lambda: _answers(self.socket) or self._reap()) or self._reap():
+            raise StoreError(
+                f"the embedded broker did not start; see {self._folder / 'valkey.log'}"
+            )
 
     def _options(self) -> list[str]:
         return [
             *("--port", "0", "--unixsocket", str(self.socket), "--unixsocketperm", "700"),
             *("--dir", str(self._folder), "--appendonly", "yes", "--appendfsync", "everysec"),
             *("--save", "", "--daemonize", "no", "--loglevel", "warning"),
+            *("--pidfile", str(self._folder / "valkey.pid")),
         ]
 
     def _stop(self) -> None:
-        pid_file = self._folder / "valkey.pid"
-        with contextlib.suppress(OSError, ValueError):
-            pid = int(pid_file.read_text())
-            if _answers(self.socket):
-                os.kill(pid, signal.SIGTERM)
-                end = time.monotonic() + _STOP_SECONDS
-                while _answers(self.socket) and time.monotonic() < end:
-                    _reap(pid)
-                    time.sleep(0.01)
-            _reap(pid)
-        pid_file.unlink(missing_ok=True)
+        self._signal(signal.SIGTERM)
+        if not _within(_STOP_SECONDS, lambda: not self._lives()):
+            self._signal(signal.SIGKILL)
+            _within(_STOP_SECONDS, lambda: not self._lives())
+        _within(_STOP_SECONDS, self._reap)
+
+    def _reap(self) -> bool:
+        """Whether no child of ours runs; one that has ended is taken note of."""
+        return self._server is None or self._server.poll() is not None
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._lives():
+            with contextlib.suppress(OSError, ValueError):
+                os.kill(int((self._folder / "valkey.pid").read_text()), number)
 
 
 _used: list[EmbeddedBroker] = []
@@ -152,9 +178,12 @@ def revive() -> None:
             log.warning("the embedded broker was gone; started again")
 
 
-def _reap(pid: int) -> None:
-    with contextlib.suppress(ChildProcessError):
-        os.waitpid(pid, os.WNOHANG)
+def _within(seconds: float, met: Callable[[], bool]) -> bool:
+    """Wait for a condition; says whether it came."""
+    end = time.monotonic() + seconds
+    while not (found := met()) and time.monotonic() < end:
+        time.sleep(0.01)
+    return found
 
 
 def _executable() -> str:

@@ -2,9 +2,11 @@
 
 from typing import Any
 
+import structlog
 from celery import Celery, signals
 from celery.loaders.app import AppLoader
 
+from bridge.errors import BridgeError
 from tasks import broker, engine, logs
 from tasks.wiring import House, this_house
 
@@ -13,6 +15,9 @@ HORIZON_SECONDS = 60.0
 """Bells are rung this far ahead; what is due later waits in the store alone."""
 VISIBILITY_SECONDS = 600
 """Far above the horizon: an ETA beyond it would be delivered twice."""
+
+
+log = structlog.get_logger(__name__)
 
 
 class Loader(AppLoader):  # type: ignore[misc]
@@ -77,6 +82,15 @@ def _results(house: House) -> str:
     if url.startswith(prefix) and not url.startswith(prefix + "/"):
         return f"{prefix}{house.settings.folder / url.removeprefix(prefix)}"
     return url
+
+
+@signals.worker_ready.connect  # type: ignore[untyped-decorator]
+def _join(**_: Any) -> None:
+    """Be seen among the living, and be warm, before the first bell rings."""
+    try:
+        engine.current()
+    except BridgeError as error:
+        log.warning("joins at the first bell", reason=str(error))
 
 
 @signals.worker_shutting_down.connect  # type: ignore[untyped-decorator]

@@ -6,7 +6,6 @@ lane is rung, active (its row is being sent) or neither; a ring for an active la
 
 import asyncio
 import threading
-import time
 from collections.abc import Collection, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -15,15 +14,17 @@ from typing import Any
 
 import structlog
 
-from bridge.delivery import Settlement, Turn, attempt, turn
-from bridge.errors import RetryableError, SendError, StoreError
+from bridge.delivery import Settlement, Turn, turn
+from bridge.errors import StoreError
 from bridge.lanes import lanes_with_due
 from bridge.messages import Receipt
 from bridge.pending import Pending
-from bridge.ports import Sender
-from bridge.retry import Again, judge
+from bridge.retry import Again
 from bridge.workers import BEAT_SECONDS
+from tasks.budget import budget
 from tasks.life import Life
+from tasks.outlets import Outlets
+from tasks.pace import Pace
 from tasks.wiring import House, jitter, this_house
 
 MOST_ACTIVE = 100
@@ -39,7 +40,9 @@ class Engine:
 
     def __init__(self, house: House) -> None:
         self._house = house
-        self._senders: dict[str, Sender] = {}
+        self._outlets = Outlets(house, budget(house))
+        self._pace = Pace()
+        self._resting: set[int] = set()
         self._store = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="engine", daemon=True)
@@ -50,7 +53,6 @@ class Engine:
         self._held: set[int] = set()
         self._active: dict[int, Pending] = {}
         self._settled: list[Settlement] = []
-        self._succeeded: dict[str, float] = {}
         self._life = Life(house.store, "worker")
         self._stopping = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -146,57 +148,28 @@ class Engine:
         self._work.set()
 
     async def _send(self, job: Pending) -> None:
-        if not self._life.certain:
-            late = RetryableError("this worker was held up; others may hold the lane by now")
-            self._settle(Settlement(job, Again(datetime.now(UTC), str(late), counts=False)))
-            return
-        try:
-            outcome = await attempt(job, self._sender(job.target.account))
-        except SendError as error:
-            outcome = error
-        except Exception:
-            # a bug: the attempt was counted at the claim, so this ends after a few tries
-            log.exception("sender failed", delivery=job.id, key=job.key)
-            outcome = RetryableError("the sender failed unexpectedly; see the log")
-        self._settle(Settlement(job, self._judged(job, outcome)))
-
-    def _settle(self, settlement: Settlement) -> None:
-        self._settled.append(settlement)
+        if self._life.certain:
+            verdict = await self._outlets.attempt(job)
+        else:
+            held_up = "this worker was held up; others may hold the lane by now"
+            verdict = Again(datetime.now(UTC), held_up, unknown=bool(job.trying), counts=False)
+        if isinstance(verdict, Receipt):
+            self._rest(job)
+        self._settled.append(Settlement(job, verdict))
         self._work.set()
 
-    def _judged(self, job: Pending, outcome: Receipt | SendError) -> Any:
-        account, clock = job.target.account, time.monotonic()
-        if isinstance(outcome, Receipt):
-            self._succeeded[account] = clock
-            log.info("sent", delivery=job.id, key=job.key, account=account, to=job.target.id)
-            return outcome
-        verdict = judge(
-            outcome,
-            attempts=job.attempts + 1,
-            others_succeed=clock - self._succeeded.get(account, -1e9) < _LOCAL_WAKE_SECONDS,
-            due_at=job.due_at,
-            now=datetime.now(UTC),
-            give_up=self._house.settings.delivery.give_up,
-            jitter=jitter(),
-        )
-        log.warning(
-            "not sent",
-            delivery=job.id,
-            key=job.key,
-            account=account,
-            to=job.target.id,
-            reason=verdict.reason,
-            again=isinstance(verdict, Again),
-        )
-        return verdict
+    def _rest(self, job: Pending) -> None:
+        """Keep a lane that has sent until its pace allows the next message; it takes no room."""
+        limits = self._outlets.limits(job.target.account)
+        wait = self._pace.rest(job.lane, limits, self._loop.time())
+        if wait > 0 and not self._stopping:
+            self._resting.add(job.lane)
+            self._loop.call_later(wait, self._rested, job.lane)
 
-    def _sender(self, account: str) -> Sender:
-        if account not in self._senders:
-            known = self._house.accounts.get(account)
-            if known is None:
-                raise RetryableError(f"[accounts.{account}] is no longer in the config; held")
-            self._senders[account] = known.sender()
-        return self._senders[account]
+    def _rested(self, lane: int) -> None:
+        self._resting.discard(lane)
+        self._held.add(lane)
+        self._work.set()
 
     async def _beat(self) -> None:
         while True:
@@ -213,8 +186,7 @@ class Engine:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for sender in self._senders.values():
-            await sender.close()
+        await self._outlets.close()
         try:
             await self._run(self._life.end)
         except StoreError as error:
@@ -241,7 +213,16 @@ class Engine:
     ) -> Turn:
         store = self._house.store
         with store.transaction() as session:
-            done = turn(session, self._life.id, settled, rung, held, datetime.now(UTC))
+            done = turn(
+                session,
+                self._life.id,
+                settled,
+                rung,
+                held,
+                datetime.now(UTC),
+                resting=self._resting.copy(),
+                late_limit=self._house.settings.delivery.late_limit,
+            )
         if done.freed and store.is_postgres:
             # what was committed between our look and our commit may have rung in vain elsewhere
             with store.reading() as session:

@@ -1,6 +1,5 @@
 """What the store tells of the whole house: counts, schedules, deliveries. Reads only."""
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -165,8 +164,7 @@ def _called(session: Session) -> dict[tuple[str, str], str]:
 
 
 def _counts(session: Session, column: Mapped[T]) -> dict[T, int]:
-    found = session.execute(select(column, func.count()).group_by(column))
-    return {value: count for value, count in found}
+    return dict(session.execute(select(column, func.count()).group_by(column)).tuples().all())
 
 
 def _count(session: Session, table: type[Any]) -> int:
@@ -175,16 +173,3 @@ def _count(session: Session, table: type[Any]) -> int:
 
 def _local(moment: datetime | None) -> str | None:
     return moment.astimezone().isoformat(sep=" ", timespec="seconds") if moment else None
-
-
-def rows_after(house: House, delivery: int) -> Sequence[Any]:
-    """Deliveries with a higher id, oldest first, with lane and message; for the demo's eyes."""
-    with house.store.reading() as session:
-        query = (
-            select(Delivery, Lane, Message)
-            .join(Lane, col(Lane.id) == col(Delivery.lane))
-            .outerjoin(Message, col(Message.id) == col(Delivery.message))
-            .where(col(Delivery.id) > delivery)
-            .order_by(col(Delivery.id))
-        )
-        return session.execute(query).all()

@@ -17,7 +17,7 @@ from bridge.digest import DigestRule
 from bridge.directory import AUTHOR, Names
 from bridge.errors import ConfigError
 from bridge.messages import ChannelRef
-from bridge.ports import Directory, Listener, Sender
+from bridge.ports import Directory, History, Listener, Sender
 from bridge.rules import NotificationRule, RuleBook, Snapshot, When
 from bridge.settings import DigestSettings, NotificationSettings, Settings
 from bridge.store import Store
@@ -45,6 +45,10 @@ class Account:
     def sender(self) -> Sender:
         """A new way out."""
         return self.adapter.sender(self.name, self.options)
+
+    def history(self) -> History:
+        """What the platform remembers."""
+        return self.adapter.history(self.name, self.options)
 
     def directory(self) -> Directory:
         """A new way to ask for names."""

@@ -10,8 +10,10 @@ import aiohttp
 import discord
 from discord.http import HTTPClient, Ratelimit, Route, json_or_text
 
+from adapters.discord.invalid import InvalidRequests
 from adapters.discord.payload import JsonDict
 from adapters.discord.settings import DiscordSettings
+from bridge.errors import RateLimitedError
 
 LONGEST_WAIT = 30.0
 """Seconds the SDK may sleep for a rate limit in one call; the least that it allows."""
@@ -54,8 +56,13 @@ class Api(HTTPClient):
 class PromptApi(Api):
     """REST calls that never sleep: what the SDK would wait for or retry is raised at once.
 
-    Our outbox does the waiting, because it can wait for one lane while the others go on.
+    Our outbox does the waiting, because it can wait for one lane while the others go on. Every
+    refusal is counted in `invalid`; once there are too many, nothing leaves us any more.
     """
+
+    def __init__(self, api_url: str, invalid: InvalidRequests) -> None:
+        super().__init__(api_url)
+        self._invalid = invalid
 
     async def request(
         self,
@@ -65,10 +72,23 @@ class PromptApi(Api):
         form: Iterable[dict[str, Any]] | None = None,
         **options: Any,
     ) -> Any:
-        """One try. Raises Refused for 429 and 5xx, RateLimited before a bucket runs over."""
+        """One try. Raises Refused for 429 and 5xx, RateLimited before a bucket runs over.
+
+        Raises RateLimitedError where one refusal more could get this address banned.
+        """
+        wait = self._invalid.wait(self.loop.time())
+        if wait:
+            told = f"Discord refused {self._invalid.most} requests in 10 minutes and would ban us"
+            raise RateLimitedError(told, wait, "account")
         return await super().request(
-            route, files=files, form=form, raise_for_status=_raise_refusal, **options
+            route, files=files, form=form, raise_for_status=self._judge, **options
         )
+
+    async def _judge(self, response: aiohttp.ClientResponse) -> None:
+        scope = response.headers.get("X-RateLimit-Scope", "")
+        self._invalid.note(response.status, scope, self.loop.time())
+        if response.status >= 500 or response.status == 429:  # noqa: PLR2004
+            raise Refused(response, await json_or_text(response))
 
     def get_ratelimit(self, key: str) -> Ratelimit:
         """The bucket of a route, as the SDK keeps them, but prompt."""
@@ -136,8 +156,3 @@ async def _note_sent(
     attempt = getattr(context, "trace_request_ctx", None)
     if isinstance(attempt, Attempt):
         attempt.sent = True
-
-
-async def _raise_refusal(response: aiohttp.ClientResponse) -> None:
-    if response.status >= 500 or response.status == 429:  # noqa: PLR2004
-        raise Refused(response, await json_or_text(response))

@@ -22,6 +22,7 @@ GUILD_WRITES = 20029
 """The code of a limit that counts a whole server's writes."""
 UNKNOWN_CHANNEL = 10003
 UNKNOWN_MESSAGE = 10008
+UNKNOWN_EMOJI = 10014
 
 _ADVICE = {
     10003: "the channel does not exist (any more): correct its address",
@@ -39,8 +40,8 @@ _ADVICE = {
     "or share a server with it",
     50008: "this kind of channel takes no messages: choose a text channel",
     50009: "the server's verification level keeps the bot out",
-    50013: "the bot may not write here: give it Send Messages, Embed Links and "
-    "Send Messages in Threads",
+    50013: "the bot lacks a permission here: give it Send Messages, Embed Links, "
+    "Send Messages in Threads and Read Message History",
     50035: "Discord refuses the form of the message",
     50083: "the thread is archived: reopen it",
     160005: "the thread is locked: unlock it",

@@ -6,6 +6,10 @@ from adapters.discord.payload import JsonDict, dicts, maybe, maybe_id, native_id
 
 THREADS = frozenset({10, 11, 12})
 PRIVATE_THREAD = 12
+FORUMS = frozenset({15, 16})
+"""Channel types that hold threads alone: forum, media."""
+THREADED = frozenset({0, 5}) | FORUMS
+"""Channel types that can hold threads: text and announcement as well."""
 VIEW_CHANNEL = 1 << 10
 
 
@@ -24,10 +28,11 @@ class Place:
 class Known:
     """Look-ups by native id, for one gateway session.
 
-    `everyone` holds, by guild, the permissions that its @everyone role gives.
+    `everyone` holds, by guild, the permissions that its @everyone role gives; `me` is our own id.
     """
 
     def __init__(self) -> None:
+        self.me = ""
         self.places: dict[str, Place] = {}
         self.people: dict[str, str] = {}
         self.roles: dict[str, str] = {}
@@ -67,6 +72,8 @@ class Known:
             self.people[native_id(user)] = display_name(user, data)
         elif name == "MESSAGE_CREATE":
             self._learn_speakers(data)
+        elif name == "READY":
+            self.me = maybe_id(part(data, "user"), "id")
 
     def _learn_place(self, name: str, data: JsonDict) -> None:
         if name in {"CHANNEL_DELETE", "THREAD_DELETE"}:

@@ -15,14 +15,14 @@ from adapters.discord.known import Known
 from adapters.discord.payload import JsonDict
 from adapters.discord.settings import DiscordSettings
 from bridge.errors import StoreError
-from bridge.messages import ChannelNamed, Edited, Event, PersonNamed
+from bridge.messages import ChannelNamed, Edited, Event, Gap, PersonNamed, Shown
 from bridge.ports import Receive
 
 MOST_WAITING = 5000
 """Events in the hands of `receive` at once; beyond that the gateway is read no further."""
 
 DISPATCHES = (
-    *("GUILD_CREATE", "GUILD_ROLE_CREATE", "GUILD_ROLE_UPDATE"),
+    *("READY", "GUILD_CREATE", "GUILD_ROLE_CREATE", "GUILD_ROLE_UPDATE"),
     *("GUILD_MEMBER_ADD", "GUILD_MEMBER_UPDATE"),
     *("CHANNEL_CREATE", "CHANNEL_UPDATE", "CHANNEL_DELETE"),
     *("THREAD_CREATE", "THREAD_UPDATE", "THREAD_DELETE", "THREAD_LIST_SYNC"),
@@ -144,7 +144,8 @@ class _Inbox:
     """Calls `receive` for one event after the other without waiting for the commits between.
 
     Tasks start in the order they are made, so `receive` is entered in the order of arrival, and
-    what arrives while a commit runs can share the next one.
+    what arrives while a commit runs can share the next one. Only a Gap is waited for: what was
+    heard after it is held until it is stored.
     """
 
     def __init__(self, receive: Receive, group: asyncio.TaskGroup) -> None:
@@ -152,17 +153,30 @@ class _Inbox:
         self._group = group
         self._waiting = 0
         self._space = asyncio.Event()
+        self._held: list[Event] | None = None
 
     def put(self, event: Event) -> None:
         """Start handing over an event."""
         self._waiting += 1
-        self._group.create_task(self._hand_over(event))
+        if self._held is not None:
+            self._held.append(event)
+        elif isinstance(event, Gap):
+            self._held = []
+            self._group.create_task(self._open(event))
+        else:
+            self._group.create_task(self._hand_over(event))
 
     async def room(self) -> None:
         """Wait while too much is under way."""
         while self._waiting >= MOST_WAITING:
             self._space.clear()
             await self._space.wait()
+
+    async def _open(self, gap: Gap) -> None:
+        await self._hand_over(gap)
+        held, self._held = self._held or [], None
+        for event in held:
+            self._group.create_task(self._hand_over(event))
 
     async def _hand_over(self, event: Event) -> None:
         try:
@@ -181,7 +195,9 @@ def _name(event: Event) -> str:
             return f"{account}:@{person}"
         case ChannelNamed(channel=channel):
             return f"{channel.account}:{channel.id}"
-        case Edited(message=message):
+        case Gap(account=account):
+            return f"{account}: a gap"
+        case Edited(message=message) | Shown(message=message):
             return _name(message)
         case _:
             return f"{event.channel.account}:{event.channel.id} {event.native_id}"

@@ -6,13 +6,14 @@ from typing import Any
 import discord
 from discord.http import Route
 
-from adapters.discord.client import Attempt, PromptApi, log_in
+from adapters.discord.client import Attempt, PromptApi
 from adapters.discord.errors import UNKNOWN_CHANNEL, UNKNOWN_MESSAGE, translate
 from adapters.discord.markup import content, embeds
 from adapters.discord.payload import JsonDict
+from adapters.discord.rest import Rest
 from adapters.discord.settings import DiscordSettings
 from bridge.errors import UnknownOutcomeError
-from bridge.messages import Outbound, Receipt
+from bridge.messages import Limits, Outbound, Receipt
 
 CUT_SECONDS = 10.0
 """A call is given up after this; then its outcome is unknown."""
@@ -20,14 +21,16 @@ SUPPRESS_EMBEDS = 1 << 2
 
 
 class DiscordSender:
-    """Sends for one account. Logs in on first use, on the loop that uses it."""
+    """Sends for one account. Logs in on first use, on the loop that uses it.
+
+    Channels have no pace of their own here: Discord tells theirs with every answer.
+    """
+
+    limits = Limits(account_rate=45.0, remembers_seconds=60.0)
 
     def __init__(self, account: str, settings: DiscordSettings) -> None:
         self._account = account
-        self._settings = settings
-        self._api: PromptApi | None = None
-        self._logging_in = asyncio.Lock()
-        self._direct: dict[str, str] = {}
+        self._rest = Rest(settings)
 
     async def send(self, outbound: Outbound) -> Receipt:
         """Make one attempt, cut after 10 seconds.
@@ -51,13 +54,11 @@ class DiscordSender:
 
     async def close(self) -> None:
         """Give back connections. Safe to call twice."""
-        api, self._api = self._api, None
-        if api:
-            await api.close()
+        await self._rest.close()
 
     async def _send(self, outbound: Outbound, attempt: Attempt) -> Receipt:
-        api = await self._logged_in()
-        channel, fields = await self._channel(api, outbound), message_fields(outbound)
+        api, channel = await self._rest.api(), await self._rest.place(outbound.channel)
+        fields = message_fields(outbound)
         if outbound.thread and not outbound.channel.person:
             try:
                 return await _create(api, outbound.thread, fields, attempt)
@@ -71,23 +72,6 @@ class DiscordSender:
                     "fail_if_not_exists": False,
                 }
         return await _create(api, channel, fields, attempt)
-
-    async def _logged_in(self) -> PromptApi:
-        if self._api is None:
-            async with self._logging_in:
-                if self._api is None:
-                    self._api = await log_in(PromptApi(self._settings.api_url), self._settings)
-        return self._api
-
-    async def _channel(self, api: PromptApi, outbound: Outbound) -> str:
-        person = outbound.channel.person
-        if not person:
-            return outbound.channel.id
-        if person not in self._direct:
-            route = Route("POST", "/users/@me/channels")
-            opened = await api.request(route, json={"recipient_id": person})
-            self._direct[person] = str(opened["id"])
-        return self._direct[person]
 
 
 def message_fields(outbound: Outbound) -> JsonDict:

@@ -4,7 +4,7 @@ from typing import Any
 
 from adapters import Adapter
 from adapters.slack.settings import SlackSettings
-from bridge.ports import Directory, Listener, Sender, Standin
+from bridge.ports import Directory, History, Listener, Sender, Standin
 
 # The imports inside the factories keep the SDK (34 MiB) out of processes that never call them.
 
@@ -27,6 +27,12 @@ def _directory(account: str, settings: Any) -> Directory:
     return SlackDirectory(account, settings)
 
 
+def _history(account: str, settings: Any) -> History:
+    from adapters.slack.history import SlackHistory  # noqa: PLC0415
+
+    return SlackHistory(account, settings)
+
+
 async def _standin(port: int = 0, *, limits: bool = True) -> Standin:
     from adapters.slack import standin  # noqa: PLC0415
 
@@ -38,5 +44,6 @@ ADAPTER = Adapter(
     listener=_listener,
     sender=_sender,
     directory=_directory,
+    history=_history,
     standin=_standin,
 )

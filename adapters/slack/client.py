@@ -1,11 +1,16 @@
 """Slack's Web API client as this adapter wants it: no retries of its own, calls cut in time."""
 
+import asyncio
 import ipaddress
+from collections.abc import Awaitable
+from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
 from slack_sdk.web.async_client import AsyncWebClient
 
+from adapters.slack.failures import translated
+from adapters.slack.payload import JsonDict
 from adapters.slack.settings import SlackSettings
 
 CALL_SECONDS = 10
@@ -33,6 +38,26 @@ class Api:
         client, self._client = self._client, None
         if client and client.session:
             await client.session.close()
+
+
+async def attempt(call: Awaitable[Any], doing: str, deadline: float | None = None) -> Any:
+    """One call of the SDK, and its response. Raises SendError and its kinds.
+
+    `doing` names it for people; `deadline` (the loop's clock) cuts it earlier than its session.
+    """
+    try:
+        async with asyncio.timeout_at(deadline):
+            return await call
+    except Exception as error:
+        failure = translated(error, doing)
+        if failure is None:
+            raise
+        raise failure from error
+
+
+def body(answer: Any) -> JsonDict:
+    """What an SDK's response says."""
+    return answer.data if isinstance(answer.data, dict) else {}
 
 
 def _client(settings: SlackSettings) -> AsyncWebClient:

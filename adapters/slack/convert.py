@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from adapters.slack.names import Names
-from adapters.slack.payload import JsonDict, inner, moment, need, position
+from adapters.slack.payload import JsonDict, delivery_key, inner, moment, need, position
 from adapters.slack.plaintext import reading
 from bridge.messages import (
     ChannelNamed,
@@ -76,6 +76,7 @@ def posted(message: JsonDict, context: Context, *, channel: str, channel_type: s
         links=read.links,
         files=tuple(filter(None, map(_file_name, message.get("files") or ()))),
         link=permalink(context.home, channel, ts, thread),
+        key=delivery_key(message),
     )
 
 
@@ -106,6 +107,11 @@ def channel_named(channel: JsonDict, account: str, *, private: bool = False) -> 
     native_id, name = need(channel, "id", "channel"), need(channel, "name", "channel")
     hidden = private if told is None else bool(told or channel.get("is_mpim"))
     return ChannelNamed(ChannelRef(account, native_id), name, hidden)
+
+
+def emoji_name(reaction: str) -> str:
+    """A reaction's short name, whatever its skin tone."""
+    return reaction.partition("::")[0]
 
 
 def _message(event: JsonDict, context: Context) -> list[Event]:
@@ -147,13 +153,12 @@ def _reaction(event: JsonDict, context: Context) -> list[Event]:
     kind = str(event["type"])
     if need(event, "item.type", kind) != "message":
         return []
-    emoji, _, _tone = need(event, "reaction", kind).partition("::")
     return [
         Reacted(
             channel=context.channel(need(event, "item.channel", kind)),
             native_id=need(event, "item.ts", kind),
             person=need(event, "user", kind),
-            emoji=emoji,
+            emoji=emoji_name(need(event, "reaction", kind)),
             added=kind == "reaction_added",
             at=moment(need(event, "event_ts", kind)),
         )

@@ -7,9 +7,8 @@ from typing import Any, TypeAlias
 
 from slack_sdk.web.async_client import AsyncWebClient
 
-from adapters.slack.client import Api
+from adapters.slack.client import Api, attempt, body
 from adapters.slack.convert import channel_named, person
-from adapters.slack.failures import translated
 from adapters.slack.payload import JsonDict
 from adapters.slack.settings import SlackSettings
 from bridge.errors import RateLimitedError
@@ -65,15 +64,7 @@ async def pages(client: AsyncWebClient, account: str) -> AsyncIterator[list[Entr
 
 async def call(client: AsyncWebClient, method: str, **params: Any) -> JsonDict:
     """One reading call. Raises SendError and its kinds."""
-    try:
-        answer = await client.api_call(method, http_verb="GET", params=params)
-    except Exception as error:
-        failure = translated(error, method)
-        if failure is None:
-            raise
-        raise failure from error
-    body: JsonDict = dict(answer.data) if isinstance(answer.data, dict) else {}
-    return body
+    return body(await attempt(client.api_call(method, http_verb="GET", params=params), method))
 
 
 async def _paged(
@@ -82,12 +73,12 @@ async def _paged(
     params = {"limit": PAGE, **params}
     while True:
         try:
-            body = await call(client, method, **params)
+            found = await call(client, method, **params)
         except RateLimitedError as error:
             await asyncio.sleep(error.retry_after)
             continue
-        yield body.get(key) or []
-        cursor = str((body.get("response_metadata") or {}).get("next_cursor") or "")
+        yield found.get(key) or []
+        cursor = str((found.get("response_metadata") or {}).get("next_cursor") or "")
         if not cursor:
             return
         params["cursor"] = cursor

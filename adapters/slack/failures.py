@@ -77,6 +77,17 @@ def translated(error: Exception, doing: str) -> SendError | None:
     return None
 
 
+def harmless(error: SendError) -> SendError:
+    """The same error of a call that may as well be made twice: there is no outcome to know."""
+    return RetryableError(str(error)) if isinstance(error, Unknown) else error
+
+
+def code(error: SendError) -> str:
+    """Slack's own error code behind an error of ours, "" where there is none."""
+    cause = error.__cause__
+    return _facts(cause)[1] if isinstance(cause, SlackApiError) else ""
+
+
 def _answered(error: SlackApiError, doing: str) -> SendError:
     status, code, wait = _facts(error)
     if status == TOO_MANY or code in _LIMITED:

@@ -6,6 +6,9 @@ from typing import Any, TypeAlias
 
 JsonDict: TypeAlias = dict[str, Any]
 
+METADATA = "chatbridge_delivery"
+"""The type of our messages' metadata; its payload holds the delivery's key."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TS = re.compile(r"(\d{1,11})(?:\.(\d{1,6}))?", re.ASCII)
 MICROSECONDS = 6
@@ -44,3 +47,23 @@ def moment(ts: str) -> datetime:
         return _EPOCH + timedelta(microseconds=position(ts))
     except OverflowError:
         raise ValueError(f"{ts!r} is later than any calendar") from None
+
+
+def position_at(at: datetime) -> int:
+    """The position that a message posted at a moment has."""
+    return (at - _EPOCH) // timedelta(microseconds=1)
+
+
+def ts_of(place: int) -> str:
+    """A position as Slack writes it: "1700000000.000100"."""
+    seconds, micros = divmod(place, 10**MICROSECONDS)
+    return f"{seconds:010d}.{micros:06d}"
+
+
+def delivery_key(message: JsonDict) -> str:
+    """The key of the delivery that a message of ours carries, "" where Slack does not show it."""
+    metadata = message.get("metadata") or {}
+    if metadata.get("event_type") != METADATA:
+        return ""
+    key = (metadata.get("event_payload") or {}).get("key")
+    return key if isinstance(key, str) else ""

@@ -2,41 +2,36 @@
 
 import asyncio
 import uuid
-from collections.abc import Awaitable
-from typing import Any
 
-from slack_sdk.web.async_client import AsyncWebClient
-
-from adapters.slack.client import CALL_SECONDS, Api
-from adapters.slack.failures import translated
+from adapters.slack.client import CALL_SECONDS, Api, attempt, body
+from adapters.slack.direct import Conversations
 from adapters.slack.markup import render
-from adapters.slack.payload import JsonDict, need, position
+from adapters.slack.payload import METADATA, JsonDict, position
 from adapters.slack.settings import SlackSettings
-from bridge.errors import RetryableError, UnknownOutcomeError
-from bridge.messages import ChannelRef, Outbound, Receipt
+from bridge.errors import UnknownOutcomeError
+from bridge.messages import Limits, Outbound, Receipt
 
-METADATA = "chatbridge_delivery"
-"""The type of our messages' metadata; its payload holds the delivery's key."""
 _KEYS = uuid.uuid5(uuid.NAMESPACE_DNS, "chatbridge.delivery")
 
 
 class SlackSender:
     """The sender of one account. One event loop owns it."""
 
+    limits = Limits(lane_seconds=1.0, lane_burst=3)
+
     def __init__(self, account: str, settings: SlackSettings) -> None:
         self._account = account
         self._api = Api(settings)
-        self._direct: dict[str, str] = {}
+        self._conversations = Conversations(account)
 
     async def send(self, outbound: Outbound) -> Receipt:
         """Make one attempt, cut after 10 seconds. Raises SendError and its kinds."""
         deadline = asyncio.get_running_loop().time() + CALL_SECONDS
         client = self._api.client
-        channel = await self._channel(client, outbound.channel, deadline)
+        channel = await self._conversations.native(client, outbound.channel, deadline)
         doing = f"{self._account}: posting to {channel}"
         posting = client.chat_postMessage(**arguments(outbound, channel))
-        answer = await _attempt(posting, deadline, doing)
-        ts = answer.get("ts")
+        ts = body(await attempt(posting, doing, deadline)).get("ts")
         if not ts:
             raise UnknownOutcomeError(f"{doing}: Slack named no message")
         return Receipt(str(ts), position(str(ts)))
@@ -44,21 +39,6 @@ class SlackSender:
     async def close(self) -> None:
         """Give back connections. Safe to call twice."""
         await self._api.close()
-
-    async def _channel(self, client: AsyncWebClient, channel: ChannelRef, deadline: float) -> str:
-        """The native id, that of direct messages opened at first use."""
-        if not channel.person:
-            return channel.id
-        if channel.person not in self._direct:
-            doing = f"{self._account}: opening direct messages with {channel.person}"
-            try:
-                opening = client.conversations_open(users=channel.person)
-                answer = await _attempt(opening, deadline, doing)
-            except UnknownOutcomeError as error:
-                # Opening twice does no harm, and nothing was posted.
-                raise RetryableError(str(error)) from error
-            self._direct[channel.person] = need(answer, "channel.id", doing)
-        return self._direct[channel.person]
 
 
 def arguments(outbound: Outbound, channel: str) -> JsonDict:
@@ -78,15 +58,3 @@ def arguments(outbound: Outbound, channel: str) -> JsonDict:
         "unfurl_media": False,
         "link_names": False,
     }
-
-
-async def _attempt(call: Awaitable[Any], deadline: float, doing: str) -> JsonDict:
-    try:
-        async with asyncio.timeout_at(deadline):
-            answer = await call
-    except Exception as error:
-        failure = translated(error, doing)
-        if failure is None:
-            raise
-        raise failure from error
-    return answer.data if isinstance(answer.data, dict) else {}

@@ -2,24 +2,25 @@
 
 import asyncio
 import contextlib
+import json
 import signal
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
-from sqlmodel import col, func, select
 
 from adapters.standin import Remote
 from bridge.errors import BridgeError
-from bridge.models import Delivery, Message, Status
+from bridge.models import Status
 from tasks.demo import script, transcript
+from tasks.demo.ledger import entries_after, summary
 from tasks.demo.replay import Clock, Player
 from tasks.demo.stage import Stage, stage
 from tasks.demo.view import View, legend
-from tasks.status import rows_after
 
-PACE_SECONDS = 0.5
+PACE_SECONDS = 1.0
+"""Between two acts on one platform; with two platforms there is one every half a second."""
 _LOOK_SECONDS = 0.3
 
 
@@ -31,6 +32,7 @@ class Plot:
     legend: tuple[str, ...]
     act: Callable[[Stage], Awaitable[None]]
     last: str
+    open_end: bool = False
 
 
 async def run(replay: str, speed: float, most: int, seconds: float) -> int:
@@ -55,7 +57,8 @@ async def run(replay: str, speed: float, most: int, seconds: float) -> int:
         await _play(built, view, plot, over, seconds)
         view.say("Stopping ...", "bold")
         await asyncio.to_thread(built.children.stop)
-        view.say(await asyncio.to_thread(_summary, built), "bold")
+        told = await asyncio.to_thread(summary, built.house, built.rehearsal)
+        view.say(f"{told}. In a real run, what is owed goes out at the next start.", "bold")
     return 0
 
 
@@ -64,13 +67,13 @@ def _scripted() -> Plot:
         await script.scenes(built.remotes, script.Expected(), PACE_SECONDS)
 
     told = (
-        f"a question in #help waits {script.WAIT_SECONDS} s; a reply, a tick, an edit or a delete"
-        " in time, and it is cancelled",
-        "what still waits then is told in #oncall, on every platform",
+        f"a question in #help waits {script.WAIT_SECONDS} s for a reply, tick, edit or delete",
+        "what nobody took care of is told in #oncall on every platform; the rest is cancelled",
         f"every {script.WINDOW_SECONDS} s a digest of #general goes to #digest",
         "first notification after about 15 s, first digest after 25 s at the most",
     )
-    return Plot(script.rules, told, act, "That was the script; what is owed still goes out.")
+    last = "That was the script; what is owed still goes out."
+    return Plot(script.rules, told, act, last, open_end=True)
 
 
 def _replayed(path: Path, speed: float, most: int) -> Plot:
@@ -81,11 +84,11 @@ def _replayed(path: Path, speed: float, most: int) -> Plot:
         await Player(built.remotes[built.platforms[-1]], clock).play(lines)
 
     told = (
-        f"{len(lines)} messages of {path.name} are posted in #general, {speed:g} times as fast as they"
-        f" were; silences are cut to {clock.longest_silence:g} s; about {takes:.0f} s in all",
+        f"{len(lines)} messages of {path.name} are posted in #general, {speed:g} times as fast",
+        f"silences are cut to {clock.longest_silence:g} s, so that it takes about {takes:.0f} s",
         "the messages of one conversation become a thread",
-        f"the rules' time runs as fast: a question waits {clock.wait} s for a reply, then #oncall hears"
-        f" of it; a digest comes every {clock.window} s",
+        f"the rules' time runs as fast: a question waits {clock.wait} s for a reply,",
+        f"then #oncall is told; every {clock.window} s a digest goes to #digest, on every platform",
     )
     return Plot(clock.rules, told, act, f"The transcript is over: {len(lines)} messages.")
 
@@ -94,6 +97,8 @@ async def _play(built: Stage, view: View, plot: Plot, over: asyncio.Event, secon
     async def act() -> None:
         await plot.act(built)
         view.say(plot.last, "bold")
+        if plot.open_end:
+            view.say(f"Take part, for example:\n  {_example(built)}", "dim")
 
     async with asyncio.TaskGroup() as group:
         tasks = [
@@ -106,6 +111,12 @@ async def _play(built: Stage, view: View, plot: Plot, over: asyncio.Event, secon
             await asyncio.wait_for(over.wait(), seconds or None)
         for task in tasks:
             task.cancel()
+
+
+def _example(built: Stage) -> str:
+    """A command with which whoever watches can ask something."""
+    act = {"do": "post", "person": "ada", "channel": "help", "text": "Who can help me?"}
+    return f"curl -d '{json.dumps(act)}' {built.remotes[built.platforms[-1]].url}/control/act"
 
 
 def _over() -> asyncio.Event:
@@ -142,32 +153,11 @@ async def _watch_outbox(built: Stage, view: View) -> None:
     while True:
         await asyncio.sleep(_LOOK_SECONDS)
         first = min(owed, default=last + 1) - 1
-        for delivery, lane, message in await asyncio.to_thread(rows_after, built.house, first):
-            if delivery.id > last:
-                last = delivery.id
-                owed.add(last)
-                view.owed(delivery, lane, message)
-            if delivery.id in owed and delivery.status != Status.OWED:
-                owed.remove(delivery.id)
-                view.settled(delivery, lane, message)
-
-
-def _summary(built: Stage) -> str:
-    with built.house.store.reading() as session:
-        found = session.exec(select(Delivery.status, func.count()).group_by(col(Delivery.status)))
-        counts = dict(found.all())
-        said = session.exec(
-            select(func.count())
-            .select_from(Message)
-            .where(~col(Message.own), col(Message.channel).not_in(built.rehearsal))
-        ).one()
-    told = [f"{said} messages heard", *(f"{counts.get(int(s), 0)} {_WORDS[s]}" for s in _WORDS)]
-    return f"{', '.join(told)}. In a real run, what is owed goes out at the next start."
-
-
-_WORDS = {
-    Status.SENT: "sent",
-    Status.CANCELLED: "cancelled",
-    Status.DEAD: "given up",
-    Status.OWED: "still owed",
-}
+        entries = await asyncio.to_thread(entries_after, built.house, first)
+        new = [one for one in entries if one.id > last]
+        owed.update(one.id for one in new)
+        settled = [one for one in entries if one.id in owed and one.status != Status.OWED]
+        owed.difference_update(one.id for one in settled)
+        last = max((one.id for one in new), default=last)
+        view.owed(new)
+        view.settled(settled)

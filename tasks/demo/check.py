@@ -3,7 +3,8 @@
 import asyncio
 import json
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,19 +14,24 @@ from sqlmodel import col, func, select
 
 from adapters.standin import Seen
 from bridge.models import Delivery, Message, Status
-from tasks.demo import script
+from tasks.demo import script, transcript
 from tasks.demo.stage import Stage, stage
-from tasks.wiring import House
+from tasks.tables import columns
 
 LONGEST_SECONDS = 45.0
 QUIET_SECONDS = 3.0
 """After all has been seen, this long something wrong or doubled may still come."""
 TRANSCRIPT = Path("../shared/data/slack-racket-general-2018.xml")
+_TOLD_IN = ("oncall", "bridge-admin")
+_CHANNELS = ("general", "digest", *_TOLD_IN)
+
+Shown = Mapping[str, Mapping[str, Sequence[Seen]]]
+"""All messages, by platform and channel."""
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Expected and seen, of one moment. Keys of mappings are platforms."""
+    """Expected and seen, of one moment. Keys of mappings are platforms; texts say where."""
 
     stored: int
     cancelled: int
@@ -33,30 +39,31 @@ class Counts:
     notifications: Mapping[str, int]
     digests_expected: int
     digests: Mapping[str, int]
-    lost: int
-    doubled: int
-    wrong: int
+    missing: tuple[str, ...]
+    doubled: tuple[str, ...]
+    unwanted: tuple[str, ...]
 
 
 async def run(replay: str, most: int) -> int:
     """Run the script (and a transcript) through everything; 0 only if all is as expected."""
     began = time.monotonic()
-    transcript = Path(replay) if replay else TRANSCRIPT
+    path = Path(replay) if replay else TRANSCRIPT
+    lines = list(transcript.read(path, most)) if replay or path.exists() else []
     async with stage(script.rules) as built:
         began_at = time.time()
         expected = script.Expected()
         await script.scenes(built.remotes, expected)
-        if replay or transcript.exists():
-            last = built.remotes[built.platforms[-1]]
-            await script.replay(last, transcript, most, expected)
+        await script.recite(built.remotes[built.platforms[-1]], lines, expected)
         counts = await _settled(built, expected, began_at)
-        took = round(time.monotonic() - began, 1)
-        summary = _summary(built, expected, counts, took)
-        right = _all_right(expected, counts, len(built.platforms))
-        if not right:
-            typer.echo(built.log.read_text(errors="replace")[-6000:], err=True)
-    _print(summary)
-    return 0 if right else 1
+        summary = _summary(built, expected, counts, round(time.monotonic() - began, 1))
+        problems = list(_problems(summary, counts))
+        if problems:
+            typer.echo(built.tail(), err=True)
+            typer.echo("\n".join(["Not as expected:", *problems]), err=True)
+    for line in columns([(key.replace("_", " "), value) for key, value in summary.items()]):
+        typer.echo(line)
+    typer.echo(json.dumps(summary))
+    return 1 if problems else 0
 
 
 async def _settled(built: Stage, expected: script.Expected, began_at: float) -> Counts:
@@ -64,7 +71,7 @@ async def _settled(built: Stage, expected: script.Expected, began_at: float) -> 
     end = time.monotonic() + LONGEST_SECONDS
     while time.monotonic() < end:
         counts = await _count(built, expected, began_at)
-        if _all_right(expected, counts, len(built.platforms)):
+        if not any(_problems(_summary(built, expected, counts, 0), counts)):
             break
         await asyncio.sleep(0.3)
     await asyncio.sleep(QUIET_SECONDS)
@@ -72,70 +79,75 @@ async def _settled(built: Stage, expected: script.Expected, began_at: float) -> 
 
 
 async def _count(built: Stage, expected: script.Expected, began_at: float) -> Counts:
-    seen = {
+    shown = {
         name: {channel: await remote.messages(channel) for channel in _CHANNELS}
         for name, remote in built.remotes.items()
     }
-    by_us = {
-        name: [one.text for one in [*channels["oncall"], *channels["bridge-admin"]] if one.by_app]
-        for name, channels in seen.items()
+    said = {
+        name: [_run(one) for channel in _TOLD_IN for one in channels[channel] if one.by_app]
+        for name, channels in shown.items()
     }
-    wanted = _wanted(seen, expected)
-    found = {name: [_times(by_us[name], text) for text in wanted[name]] for name in seen}
-    digests = {name: sum(one.by_app for one in seen[name]["digest"]) for name in seen}
-    edges = _windows(seen, began_at)
-    wrong = sum(_times(by_us[name], text) for name in seen for text in expected.settled)
-    stored, cancelled = await asyncio.to_thread(_store_counts, built.house)
+    wanted = _wanted(shown, expected)
+    times = {
+        f"{name}: {text}": _times(said[name], text) - owed
+        for name, texts in wanted.items()
+        for text, owed in Counter(texts).items()
+    }
+    stored, cancelled = await asyncio.to_thread(_store_counts, built)
     return Counts(
         stored=stored,
         cancelled=cancelled,
         notifications_expected=sum(map(len, wanted.values())),
-        notifications={name: len(by_us[name]) for name in seen},
-        digests_expected=len(edges),
-        digests=digests,
-        lost=sum(times == 0 for times_ in found.values() for times in times_)
-        + max(expected.sent - stored, 0)
-        + sum(max(len(edges) - count, 0) for count in digests.values()),
-        doubled=sum(max(times - 1, 0) for times_ in found.values() for times in times_)
-        + sum(max(count - len(edges), 0) for count in digests.values()),
-        wrong=wrong,
+        notifications={name: len(texts) for name, texts in said.items()},
+        digests_expected=len(_windows(shown, began_at)),
+        digests={name: sum(one.by_app for one in shown[name]["digest"]) for name in shown},
+        missing=tuple(text for text, more in times.items() for _ in range(-more)),
+        doubled=tuple(text for text, more in times.items() for _ in range(more)),
+        unwanted=tuple(
+            f"{name}: {text}"
+            for name in shown
+            for text in expected.settled
+            for _ in range(_times(said[name], text))
+        ),
     )
 
 
-_CHANNELS = ("general", "oncall", "bridge-admin", "digest")
-
-
-def _wanted(
-    seen: Mapping[str, Mapping[str, list[Seen]]], expected: script.Expected
-) -> dict[str, list[str]]:
+def _wanted(shown: Shown, expected: script.Expected) -> dict[str, list[str]]:
     """For each platform the texts of which its app must say each once."""
-    wanted = {name: list(expected.waiting) for name in seen}
+    wanted = {name: list(expected.waiting) for name in shown}
     first = next(iter(wanted))
-    for channels in seen.values():
+    for channels in shown.values():
         for one in channels["general"]:
             if not one.by_app and script.speaks(one.text):
-                wanted[first].append(" ".join(one.text.split())[:40])
+                wanted[first].append(_run(one)[:40])
     return wanted
 
 
-def _windows(seen: Mapping[str, Mapping[str, list[Seen]]], began_at: float) -> set[int]:
+def _windows(shown: Shown, began_at: float) -> set[int]:
     """The digest windows in which people talked, among those that began in this run."""
     return {
         int(one.at // script.WINDOW_SECONDS)
-        for channels in seen.values()
+        for channels in shown.values()
         for one in channels["general"]
         if not one.by_app and not one.deleted and one.at >= began_at - 1
     }
 
 
-def _times(texts: list[str], wanted: str) -> int:
-    return sum(wanted in " ".join(text.split()) for text in texts)
+def _run(one: Seen) -> str:
+    return " ".join(one.text.split())
 
 
-def _store_counts(house: House) -> tuple[int, int]:
-    with house.store.reading() as session:
+def _times(texts: Sequence[str], wanted: str) -> int:
+    return sum(wanted in text for text in texts)
+
+
+def _store_counts(built: Stage) -> tuple[int, int]:
+    with built.house.store.reading() as session:
         stored = session.exec(
-            select(func.count()).select_from(Message).where(~col(Message.own), col(Message.posted))
+            select(func.count())
+            .select_from(Message)
+            .where(~col(Message.own), col(Message.posted))
+            .where(col(Message.channel).not_in(built.rehearsal))
         ).one()
         cancelled = session.exec(
             select(func.count())
@@ -145,19 +157,11 @@ def _store_counts(house: House) -> tuple[int, int]:
     return stored, cancelled
 
 
-def _all_right(expected: script.Expected, counts: Counts, platforms: int) -> bool:
-    return (
-        counts.stored == expected.sent
-        and sum(counts.notifications.values()) == counts.notifications_expected
-        and counts.cancelled == len(expected.settled) * platforms
-        and all(count == counts.digests_expected for count in counts.digests.values())
-        and counts.lost == counts.doubled == counts.wrong == 0
-    )
-
-
 def _summary(
     built: Stage, expected: script.Expected, counts: Counts, took: float
 ) -> dict[str, Any]:
+    late = [max(counts.digests_expected - seen, 0) for seen in counts.digests.values()]
+    more = [max(seen - counts.digests_expected, 0) for seen in counts.digests.values()]
     return {
         "messages_sent": expected.sent,
         "messages_stored": counts.stored,
@@ -167,14 +171,27 @@ def _summary(
         "cancelled": counts.cancelled,
         "digests_expected": counts.digests_expected * len(built.platforms),
         **{f"digests_seen_{name}": n for name, n in counts.digests.items()},
-        "wrongly_sent": counts.wrong,
-        "lost": counts.lost,
-        "doubled": counts.doubled,
+        "wrongly_sent": len(counts.unwanted),
+        "lost": len(counts.missing) + max(expected.sent - counts.stored, 0) + sum(late),
+        "doubled": len(counts.doubled) + max(counts.stored - expected.sent, 0) + sum(more),
         "seconds": took,
     }
 
 
-def _print(summary: Mapping[str, Any]) -> None:
-    for key, value in summary.items():
-        typer.echo(f"{key.replace('_', ' '):<28} {value:>8}")
-    typer.echo(json.dumps(summary))
+def _problems(summary: Mapping[str, Any], counts: Counts) -> Iterator[str]:
+    """A line for everything that is not as it must be; the texts as well as the figures."""
+    seen = sum(counts.notifications.values())
+    digests = sum(counts.digests.values())
+    for what, expected, found in (
+        ("messages stored", summary["messages_sent"], counts.stored),
+        ("notifications", counts.notifications_expected, seen),
+        ("cancelled", summary["cancelled_expected"], counts.cancelled),
+        ("digests", summary["digests_expected"], digests),
+        ("lost", 0, summary["lost"]),
+        ("doubled", 0, summary["doubled"]),
+    ):
+        if expected != found:
+            yield f"{what}: {found} instead of {expected}"
+    yield from (f"missing on {text}" for text in counts.missing)
+    yield from (f"once too often on {text}" for text in counts.doubled)
+    yield from (f"must not be on {text}" for text in counts.unwanted)

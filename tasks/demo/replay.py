@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
-from adapters.standin import Remote
+from adapters.standin import PEOPLE, Remote
 from tasks.demo.script import TICK, introduce
 from tasks.demo.transcript import Line
 
-WAIT_SECONDS = 600
+WAIT_SECONDS = 300
 """How long a question waits for an answer, in the transcript's time."""
 WINDOW_SECONDS = 3600
 """How often a digest comes, in the transcript's time."""
@@ -66,8 +67,7 @@ to = [{everywhere["digest"]}]
 
     def pauses(self, lines: Sequence[Line]) -> list[float]:
         """Real seconds before each message."""
-        steps = zip(lines, lines[1:], strict=False)
-        gaps = [(after.at - before.at).total_seconds() / self.speed for before, after in steps]
+        gaps = [(b.at - a.at).total_seconds() / self.speed for a, b in pairwise(lines)]
         return [0.0, *(min(max(gap, 0.0), self.longest_silence) for gap in gaps)][: len(lines)]
 
 
@@ -77,7 +77,7 @@ class Player:
 
     remote: Remote
     clock: Clock
-    _known: set[str] = field(default_factory=set)
+    _known: set[str] = field(default_factory=lambda: set(PEOPLE))
     _roots: dict[str, str] = field(default_factory=dict)
 
     async def play(self, lines: Sequence[Line]) -> None:

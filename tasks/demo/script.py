@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from adapters.standin import Remote
+from adapters.standin import PEOPLE, Remote
 from tasks.demo.transcript import Line
 
 WAIT_SECONDS = 6
@@ -140,7 +140,7 @@ async def _talk(name: str, people: People) -> None:
 
 async def recite(remote: Remote, lines: Sequence[Line], expected: Expected) -> None:
     """Post a transcript as fast as the far side takes it."""
-    known: set[str] = set()
+    known = set(PEOPLE)
     for line in lines:
         await introduce(remote, line.person, known)
         await remote.post(line.person, "general", line.text or "(nothing)")

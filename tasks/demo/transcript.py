@@ -10,7 +10,6 @@ from xml.etree import ElementTree as ET
 
 from bridge.errors import ConfigError
 
-
 _NAMELESS = re.compile(r"[^\w-]+|^[-_]+")
 """What stands in no handle; the stand-ins take the rest."""
 _LONGEST_NAME = 32

@@ -7,8 +7,9 @@ from rich.console import Console
 from rich.text import Text
 
 from adapters.standin import JsonDict
-from bridge.models import Delivery, Lane, Message, Status
+from bridge.models import Status
 from bridge.render import one_run
+from tasks.demo.ledger import Entry
 from tasks.demo.stage import REHEARSAL
 
 _PIPED_WIDTH = 160
@@ -40,19 +41,19 @@ class View:
         elif not entry.get("by_app"):
             self._line(platform, place, Text.assemble((_deed(entry), "bold"), one_run(said)))
 
-    def owed(self, delivery: Delivery, lane: Lane, message: Message | None) -> None:
-        """What was scheduled."""
-        wait = max((delivery.due_at - delivery.owed_at).total_seconds(), 0)
-        text = f"⏲ owed in {wait:.1f} s: {_about(message)}"
-        self._line(lane.account, "", Text(text, "dim"))
+    def owed(self, entries: Sequence[Entry]) -> None:
+        """What was scheduled: a line for each message, however many places it is owed to."""
+        for group in _by_message([one for one in entries if one.message]):
+            first, places = group[0], " and ".join(sorted({one.to for one in group}))
+            text = f"⏲ in {first.wait:.0f} s to {places}: {_about(first)}"
+            self._line(first.account, "", Text(text, "dim"))
 
-    def settled(self, delivery: Delivery, lane: Lane, message: Message | None) -> None:
+    def settled(self, entries: Sequence[Entry]) -> None:
         """What was cancelled or given up; what was sent shows by itself."""
-        if delivery.status in _STATES:
-            word, style = _STATES[Status(delivery.status)]
-            self._line(
-                lane.account, "", Text(f"{word}, {delivery.reason}: {_about(message)}", style)
-            )
+        for status, (word, style) in _STATES.items():
+            for first, *_ in _by_message([one for one in entries if one.status == status]):
+                text = f"{word}, {first.reason}: {_about(first)}"
+                self._line(first.account, "", Text(text, style))
 
     def _sent(self, platform: str, place: str, said: str) -> None:
         first, *more = [one_run(line) for line in said.splitlines() if line.strip()] or [""]
@@ -79,8 +80,15 @@ def _deed(entry: JsonDict) -> str:
             return f"{who} {what}: "
 
 
-def _about(message: Message | None) -> str:
-    return one_run(message.text)[:60] if message else "the digest"
+def _by_message(entries: Sequence[Entry]) -> list[list[Entry]]:
+    groups: dict[int | None, list[Entry]] = {}
+    for one in entries:
+        groups.setdefault(one.message, []).append(one)
+    return list(groups.values())
+
+
+def _about(entry: Entry) -> str:
+    return one_run(entry.text)[:60]
 
 
 def legend(lines: Sequence[str]) -> str:

@@ -150,3 +150,17 @@ def _child(
     finally:
         process.terminate()
         process.wait(_GENEROUS)
+
+
+def alive_in(folder: Path) -> dict[int, str]:
+    """Processes that this folder is an argument or a setting of, with their command lines."""
+    found = {}
+    needle = os.fsencode(folder)
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError, IndexError):
+            command = (entry / "cmdline").read_bytes()
+            ended = (entry / "stat").read_text().rpartition(")")[2].split()[0] == "Z"
+            known = needle in command or needle in (entry / "environ").read_bytes()
+            if known and not ended and int(entry.name) != os.getpid():
+                found[int(entry.name)] = command.replace(b"\0", b" ").decode(errors="replace")
+    return found

@@ -181,8 +181,16 @@ def test_a_beat_that_moved_meanwhile_saves_a_worker(owing: Store) -> None:
 def test_an_observer_calls_dead_only_what_stood_still_for_the_ttl() -> None:
     observer = workers.Observer(ttl=6)
     assert observer.dead({"a": 1, "b": 1}, clock=0) == {}
-    assert observer.dead({"a": 2, "b": 1}, clock=5) == {}
+    assert observer.dead({"a": 2, "b": 1}, clock=3) == {}
     assert observer.dead({"a": 2, "b": 1}, clock=6) == {"b": 1}
+
+
+def test_an_observer_that_did_not_look_for_long_calls_nobody_dead() -> None:
+    observer = workers.Observer(ttl=6)
+    assert observer.dead({"a": 1}, clock=0) == {}
+    assert observer.dead({"a": 1}, clock=8) == {}, "the store may have been away"
+    assert observer.dead({"a": 1}, clock=11) == {}
+    assert observer.dead({"a": 1}, clock=14) == {"a": 1}
 
 
 def test_one_leads_and_another_takes_over_when_it_is_gone(owing: Store) -> None:

@@ -1,0 +1,144 @@
+"""Up to where each channel is complete, and what to do about a gap. Transactions only.
+
+The cursor of a channel moves by a live event while the channel is caught up, else by backfill
+alone. Positions grow with time over all channels of an account.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Table, case, or_, select, update
+from sqlmodel import Session
+
+from bridge.archive import trigger_columns, triggers
+from bridge.messages import ChannelRef, Deleted, Gap, Page, Posted
+from bridge.models import Channel
+from bridge.pending import MESSAGE
+from bridge.rules import Trigger
+from bridge.store import insert_into
+
+CHANNEL: Table = Channel.__table__  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """A channel to be read up from `cursor` on; `gap_at` names the gap that is being closed."""
+
+    channel: ChannelRef
+    name: str
+    cursor: int
+    gap_at: datetime
+
+
+def open_gaps(session: Session, gaps: Iterable[Gap]) -> None:
+    """Mark every channel of these accounts behind; one that was never heard of starts at now."""
+    for gap in gaps:
+        heard = CHANNEL.c.cursor.is_not(None)
+        session.execute(
+            update(CHANNEL)
+            .where(CHANNEL.c.account == gap.account)
+            .values(
+                behind=or_(CHANNEL.c.behind, heard),
+                gap_at=case((heard, gap.at), else_=CHANNEL.c.gap_at),
+                cursor=case((heard, CHANNEL.c.cursor), else_=gap.position),
+            )
+        )
+
+
+def move(session: Session, posts: Iterable[Posted]) -> set[ChannelRef]:
+    """Move the cursors of caught-up channels to these live posts; returns those that are behind."""
+    furthest: dict[ChannelRef, int] = {}
+    for post in posts:
+        furthest[post.channel] = max(furthest.get(post.channel, 0), post.position)
+    rows = [
+        {"account": ref.account, "id": ref.id, "name": "", "cursor": position}
+        for ref, position in furthest.items()
+    ]
+    if not rows:
+        return set()
+    insert = insert_into(session, Channel)
+    old, new = CHANNEL.c, insert.excluded
+    further = ~old.behind & (old.cursor.is_(None) | (old.cursor < new.cursor))
+    statement = insert.on_conflict_do_update(
+        index_elements=["account", "id"],
+        set_={"cursor": case((further, new.cursor), else_=old.cursor)},
+    ).returning(old.account, old.id, old.behind)
+    found = session.execute(statement, sorted(rows, key=lambda row: (row["account"], row["id"])))
+    return {ChannelRef(account, channel) for account, channel, behind in found if behind}
+
+
+def behind(session: Session, account: str) -> list[Behind]:
+    """The channels of an account that must be read up, the most recently active first."""
+    found = session.execute(
+        select(CHANNEL)
+        .where(CHANNEL.c.account == account, CHANNEL.c.behind)
+        .order_by(CHANNEL.c.cursor.desc())
+    )
+    return [
+        Behind(ChannelRef(row.account, row.id), row.name, row.cursor, row.gap_at) for row in found
+    ]
+
+
+def reached(session: Session, channel: ChannelRef, position: int) -> None:
+    """Move the cursor of a channel that is being read up."""
+    session.execute(
+        update(CHANNEL).where(*_is(channel), CHANNEL.c.cursor < position).values(cursor=position)
+    )
+
+
+def gone(session: Session, channel: ChannelRef, page: Page, at: datetime) -> list[Deleted]:
+    """Messages that we know of, and that history does not show where it should."""
+    if page.end < page.start:
+        return []
+    shown = {
+        event.native_id if isinstance(event, Deleted) else event.message.native_id
+        for event in page.events
+    }
+    known = session.execute(
+        select(MESSAGE.c.native_id, MESSAGE.c.position).where(
+            MESSAGE.c.account == channel.account,
+            MESSAGE.c.channel == channel.id,
+            MESSAGE.c.position.between(page.start, page.end),
+            MESSAGE.c.thread == "",
+            MESSAGE.c.posted,
+            MESSAGE.c.deleted_at.is_(None),
+        )
+    )
+    return [Deleted(channel, native, place, at) for native, place in known if native not in shown]
+
+
+def unjudged(session: Session, channel: ChannelRef, most: int) -> list[Trigger]:
+    """Messages that no rule has seen yet, in the platform's own order; they count as seen now."""
+    mine = (MESSAGE.c.account == channel.account, MESSAGE.c.channel == channel.id)
+    rows = session.execute(
+        select(*trigger_columns())
+        .where(*mine, ~MESSAGE.c.judged, MESSAGE.c.posted)
+        .order_by(MESSAGE.c.position)
+        .limit(most)
+    ).all()
+    ids = [row.id for row in rows]
+    if ids:
+        session.execute(update(MESSAGE).where(MESSAGE.c.id.in_(ids)).values(judged=True))
+    return triggers(rows)
+
+
+def close(session: Session, caught_up: Behind) -> None:
+    """A channel is complete, unless another gap has opened since this one began to be closed."""
+    session.execute(
+        update(CHANNEL)
+        .where(*_is(caught_up.channel), CHANNEL.c.gap_at == caught_up.gap_at)
+        .values(behind=False)
+    )
+
+
+def which_behind(session: Session, channels: Collection[ChannelRef]) -> set[ChannelRef]:
+    """Those of these channels that are still being read up."""
+    if not channels:
+        return set()
+    found = session.execute(select(CHANNEL.c.account, CHANNEL.c.id).where(CHANNEL.c.behind))
+    return {ref for row in found if (ref := ChannelRef(row.account, row.id)) in channels}
+
+
+def _is(channel: ChannelRef) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return CHANNEL.c.account == channel.account, CHANNEL.c.id == channel.id

@@ -1,0 +1,168 @@
+"""Our commands as processes of their own, the way people run them."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tasks.standins import section
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 60.0
+"""Seconds that anything may take on a busy machine before a test gives up."""
+STOP_SECONDS = 10.0
+"""So long a command may take to end, and not more."""
+
+Environment = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of a command."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def complaints(self) -> list[str]:
+        return self.err.splitlines()
+
+
+def environment(extra: Environment | None = None) -> dict[str, str]:
+    """Ours, without anything that a developer's shell may say about accounts."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("CHATBRIDGE")}
+    return {**kept, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **(extra or {})}
+
+
+async def run(*arguments: str, folder: Path, env: Environment | None = None) -> Result:
+    """Run a command in a folder to its end."""
+    return await execute(sys.executable, "-m", "tasks.cli", *arguments, folder=folder, env=env)
+
+
+async def execute(*command: str, folder: Path, env: Environment | None = None) -> Result:
+    """Run any command in a folder to its end."""
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        cwd=folder,
+        env=environment(env),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        out, err = await asyncio.wait_for(process.communicate(), PATIENCE)
+    except BaseException:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        raise
+    return Result(process.returncode or 0, out.decode(), err.decode())
+
+
+class Running:
+    """A command that goes on until it is told to end."""
+
+    def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
+        self.process = process
+        self.log = log
+
+    @property
+    def output(self) -> str:
+        """All that it has printed so far."""
+        return self.log.read_text(errors="replace")
+
+    def signal(self, number: int) -> None:
+        """Send a signal to it alone."""
+        self.process.send_signal(number)
+
+    def interrupt(self) -> None:
+        """What a terminal does on Ctrl-C: SIGINT to the whole process group."""
+        os.killpg(self.process.pid, signal.SIGINT)
+
+    async def ended(self, within: float = PATIENCE) -> int:
+        """Wait for its end; returns the exit code."""
+        try:
+            return await asyncio.wait_for(self.process.wait(), within)
+        except TimeoutError:
+            raise AssertionError(f"still running after {within} s:\n{self.output}") from None
+
+    async def printed(self, text: str) -> None:
+        """Wait until it has printed a text."""
+
+        async def there() -> bool:
+            assert self.process.returncode is None or text in self.output, self.output
+            return text in self.output
+
+        await eventually(there, f"{text!r} in:\n{self.output}")
+
+
+@contextlib.asynccontextmanager
+async def running(
+    *arguments: str, folder: Path, env: Environment | None = None
+) -> AsyncIterator[Running]:
+    """A command that runs beside the test; at the end nothing of it is left."""
+    log = folder / f"{arguments[0]}-{time.monotonic_ns()}.log"
+    with log.open("wb") as sink:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "tasks.cli", *arguments),
+            cwd=folder,
+            env=environment(env),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=sink,
+            stderr=sink,
+            start_new_session=True,
+        )
+    command = Running(process, log)
+    try:
+        yield command
+    finally:
+        if process.returncode is None:
+            process.terminate()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(process.wait(), 2 * STOP_SECONDS)
+        for pid in processes_of(folder):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def eventually(
+    condition: Callable[[], Awaitable[Any]], what: str = "", within: float = PATIENCE
+) -> Any:
+    """Wait until a condition holds; returns what it returned."""
+    end = time.monotonic() + within
+    while not (found := await condition()):
+        assert time.monotonic() < end, f"not within {within} s: {what or condition.__name__}"
+        await asyncio.sleep(0.05)
+    return found
+
+
+def processes_of(folder: Path) -> dict[int, str]:
+    """The command lines of all processes that work for a config in this folder (Linux)."""
+    found = {}
+    for each in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            line = (each / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            marks = (each / "environ").read_bytes().split(b"\0")
+            ours = any(mark == f"CHATBRIDGE_CONFIG={folder}/config.toml".encode() for mark in marks)
+            if line and int(each.name) != os.getpid() and (ours or str(folder) in line):
+                found[int(each.name)] = line.strip()
+    return found
+
+
+def write_config(folder: Path, text: str, accounts: Mapping[str, Mapping[str, str]]) -> Path:
+    """A config.toml in this folder: sections of accounts, then the text."""
+    sections = "\n".join(section(name, account) for name, account in accounts.items())
+    path = folder / "config.toml"
+    path.write_text(f"{sections}\n{text}")
+    return path
