@@ -6,17 +6,20 @@ alone. Positions grow with time over all channels of an account.
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Table, case, or_, select, update
+from sqlalchemy import ColumnElement, Table, case, func, null, or_, select, update
 from sqlmodel import Session
 
 from bridge.archive import trigger_columns, triggers
 from bridge.messages import ChannelRef, Deleted, Gap, Page, Posted
 from bridge.models import Channel
-from bridge.pending import MESSAGE
+from bridge.pending import DELIVERY, MESSAGE, OWED
 from bridge.rules import Trigger
 from bridge.store import insert_into
+
+ROOTS = timedelta(days=7)
+"""Threads whose root is older than this are not read for new replies after a gap."""
 
 CHANNEL: Table = Channel.__table__  # type: ignore[attr-defined]
 
@@ -35,13 +38,14 @@ def open_gaps(session: Session, gaps: Iterable[Gap]) -> None:
     """Mark every channel of these accounts behind; one that was never heard of starts at now."""
     for gap in gaps:
         heard = CHANNEL.c.cursor.is_not(None)
+        now = gap.position or null()  # whoever failed to store something knows no position
         session.execute(
             update(CHANNEL)
             .where(CHANNEL.c.account == gap.account)
             .values(
                 behind=or_(CHANNEL.c.behind, heard),
                 gap_at=case((heard, gap.at), else_=CHANNEL.c.gap_at),
-                cursor=case((heard, CHANNEL.c.cursor), else_=gap.position),
+                cursor=case((heard, CHANNEL.c.cursor), else_=now),
             )
         )
 
@@ -78,6 +82,23 @@ def behind(session: Session, account: str) -> list[Behind]:
     return [
         Behind(ChannelRef(row.account, row.id), row.name, row.cursor, row.gap_at) for row in found
     ]
+
+
+def reading_from(session: Session, channel: Behind, now: datetime) -> tuple[int, int]:
+    """From which position on to read a channel, and from which on the roots of threads.
+
+    From the cursor; but from the oldest message on that something is still owed for, because it
+    may have been edited, deleted or reacted to meanwhile. Roots of the last 7 days may have new
+    replies.
+    """
+    mine = (MESSAGE.c.account == channel.channel.account, MESSAGE.c.channel == channel.channel.id)
+    recent = MESSAGE.c.sent_at > now - ROOTS
+    waiting = select(DELIVERY.c.message).where(OWED, DELIVERY.c.message.is_not(None))
+    oldest = func.min(MESSAGE.c.position)
+    pending = session.scalar(select(oldest).where(*mine, recent, MESSAGE.c.id.in_(waiting)))
+    root = session.scalar(select(oldest).where(*mine, recent))
+    after = min(channel.cursor, channel.cursor if pending is None else pending - 1)
+    return after, min(after, after if root is None else root - 1)
 
 
 def reached(session: Session, channel: ChannelRef, position: int) -> None:

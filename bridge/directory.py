@@ -98,7 +98,9 @@ def keep_accounts(session: Session, accounts: Iterable[Account]) -> None:
     rows = [account.model_dump() for account in accounts]
     if rows:
         insert = insert_into(session, Account)
-        set_ = {name: insert.excluded[name] for name in rows[0] if name != "name"}
+        set_ = {
+            name: insert.excluded[name] for name in rows[0] if name not in {"name", "paused_until"}
+        }
         statement = insert.on_conflict_do_update(index_elements=["name"], set_=set_)
         session.connection().execute(statement, sorted(rows, key=lambda row: row["name"]))
 

@@ -28,7 +28,7 @@ from bridge.messages import (
     Shown,
 )
 from bridge.models import Quarantine
-from bridge.pending import MESSAGE, pending_for
+from bridge.pending import MESSAGE, Pending, pending_for
 from bridge.rules import RuleBook, Trigger, no_longer_matters
 from bridge.store import Store, one_by_one
 
@@ -101,7 +101,7 @@ class Intake:
         self, session: Session, events: Sequence[Event], now: datetime
     ) -> tuple[Taken, dict[ChannelRef, int]]:
         # two listeners of one account hand on the same events, cut into batches each in its way
-        one_by_one(session, {_account(event) for event in events})
+        one_by_one(session, {account_of(event) for event in events})
         archive.name_channels(session, _of(events, ChannelNamed))
         archive.name_people(session, _of(events, PersonNamed))
         cursors.open_gaps(session, _of(events, Gap))
@@ -117,7 +117,7 @@ class Intake:
         archive.apply_reactions(session, _of(events, Reacted))
         outbox.echoed(session, [(post.key, post.native_id) for post in posts if post.key], now)
         bells, lanes = self._owe(session, triggers, now)
-        cancelled = _tidy(session, _touched(events), now)
+        cancelled = _tidy(session, _touched(events), now, shown)
         return Taken(stored=stored, owed=bells, cancelled=cancelled), lanes
 
     def _owe(
@@ -156,16 +156,30 @@ class Intake:
         return Taken(owed=bells, cancelled=cancelled), done
 
 
-def _tidy(session: Session, touched: Collection[MessageKey], now: datetime) -> int:
-    """Cancel early what these messages no longer need; the claim would find it as well."""
+def _tidy(
+    session: Session, touched: Collection[MessageKey], now: datetime, shown: Sequence[Shown] = ()
+) -> int:
+    """Cancel early what these messages no longer need; the claim would find it as well.
+
+    What history has shown whole need not be looked at again before it is sent.
+    """
     if not touched:
         return 0
     key = tuple_(MESSAGE.c.account, MESSAGE.c.channel, MESSAGE.c.native_id)
     ids = session.scalars(select(MESSAGE.c.id).where(key.in_(sorted(touched)))).all()
     pending = pending_for(session, ids)
+    whole = {message_key(one.message): one.at for one in shown if one.reactions is not None}
+    outbox.read_anew(
+        session, [(one.id, at) for one in pending if (at := whole.get(_source_key(one)))]
+    )
     verdicts = [(one.id, no_longer_matters(one.rule, one.facts)) for one in pending if one.rule]
     reasons = [(delivery, reason) for delivery, reason in verdicts if reason]
     return outbox.cancel(session, reasons, now)
+
+
+def _source_key(pending: Pending) -> MessageKey:
+    source = pending.source
+    return (source.channel.account, source.channel.id, source.native_id) if source else ("", "", "")
 
 
 def _touched(events: Iterable[Event]) -> set[MessageKey]:
@@ -185,7 +199,8 @@ def _touched(events: Iterable[Event]) -> set[MessageKey]:
     return found
 
 
-def _account(event: Event) -> str:
+def account_of(event: Event) -> str:
+    """The account that an event came by."""
     match event:
         case Edited(message=message):
             return message.channel.account

@@ -127,7 +127,7 @@ class Gap:
 
     A listener reports it whenever it begins to hear anew: at its start, and after every loss of
     the connection that the platform does not make up for. `position` is the position that a
-    message posted at `at` would have in any channel.
+    message posted at `at` would have in any channel; 0 where nobody knows it.
     """
 
     account: str

@@ -101,6 +101,17 @@ def looked(session: Session, deliveries: Sequence[tuple[int, int]], now: datetim
         )
 
 
+def read_anew(session: Session, deliveries: Sequence[tuple[int, datetime]]) -> None:
+    """Record of (delivery, moment) that history has shown all of the message behind it then."""
+    if deliveries:
+        session.execute(
+            update(DELIVERY)
+            .where(DELIVERY.c.id == bindparam("d"), OWED)
+            .values(looked_at=bindparam("at")),
+            [{"d": delivery, "at": at} for delivery, at in deliveries],
+        )
+
+
 def sent(session: Session, receipts: Sequence[tuple[int, int, str]], now: datetime) -> None:
     """Record (delivery, lane, native id). Always allowed: what happened, happened."""
     if not receipts:

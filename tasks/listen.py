@@ -1,24 +1,24 @@
-"""Runs the listeners: supervision, and one transaction for all that queued up during the last."""
+"""Runs the listeners: what they need to know first, supervision, and backfill beside them."""
 
 import asyncio
 import time
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TypeVar
 
 import structlog
 
 from bridge import archive, directory
-from bridge.errors import BridgeError, ConfigError, PermanentError, SendError, StoreError
-from bridge.intake import Intake, Taken
-from bridge.messages import ChannelNamed, Event, PersonNamed
+from bridge.errors import BridgeError, ConfigError, PermanentError, SendError
+from bridge.intake import Intake
+from bridge.messages import ChannelNamed, PersonNamed
 from bridge.migrations import require_current
 from bridge.models import Account as AccountRow
 from bridge.rules import RuleBook
+from tasks.backfill import Backfill
 from tasks.bells import Bells
 from tasks.celery import app
+from tasks.committer import Committer
 from tasks.problems import of_account
 from tasks.wiring import Account, House, jitter, require_accounts
 
@@ -30,73 +30,6 @@ _STEADY_SECONDS = 60.0
 E = TypeVar("E")
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(slots=True)
-class _Waiting:
-    event: Event
-    done: asyncio.Future[None]
-
-
-class Committer:
-    """Natural group commit: what arrives while a transaction runs shares the next one."""
-
-    def __init__(self, intake: Intake, bells: Bells) -> None:
-        self._intake = intake
-        self._bells = bells
-        self._queue: list[_Waiting] = []
-        self._more = asyncio.Event()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
-
-    async def receive(self, event: Event) -> None:
-        """Return once the event is committed; raises StoreError when it could not be."""
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._queue.append(_Waiting(event, done))
-        self._more.set()
-        await done
-
-    async def run(self) -> None:
-        """Commit until cancelled."""
-        while True:
-            await self._more.wait()
-            batch, self._queue = self._queue[:MOST_EVENTS], self._queue[MOST_EVENTS:]
-            if not self._queue:
-                self._more.clear()
-            if batch:
-                await self._commit(batch)
-
-    async def _commit(self, batch: Sequence[_Waiting]) -> None:
-        loop = asyncio.get_running_loop()
-        events = [one.event for one in batch]
-        try:
-            taken: Taken = await loop.run_in_executor(
-                self._thread, self._intake.take, events, datetime.now(UTC)
-            )
-        except Exception as error:
-            if not isinstance(error, StoreError):
-                log.exception("intake failed", events=len(batch))
-                error = StoreError(f"intake failed: {type(error).__name__}")
-            for one in batch:
-                if not one.done.done():
-                    one.done.set_exception(error)
-            return
-        for one in batch:
-            if not one.done.done():
-                one.done.set_result(None)
-        self._bells.ring(taken.owed)
-        if taken.stored or taken.cancelled or taken.quarantined:
-            log.info(
-                "took in",
-                events=len(batch),
-                stored=taken.stored,
-                owed=len(taken.owed),
-                cancelled=taken.cancelled,
-                quarantined=taken.quarantined,
-            )
-
-    def close(self) -> None:
-        """Let the store's thread end."""
-        self._thread.shutdown()
 
 
 async def listen(house: House, only: Iterable[str] = ()) -> None:
@@ -117,6 +50,9 @@ async def listen(house: House, only: Iterable[str] = ()) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(committer.run())
             for account in wanted:
+                backfill = Backfill(account, intake, committer.call, bells)
+                committer.on_gap(account.name, backfill.request)
+                group.create_task(backfill.run())
                 group.create_task(supervise(account, committer))
     finally:
         committer.close()

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from slack_bolt.adapter.socket_mode.async_handler import AsyncSocketModeHandler
@@ -9,6 +10,7 @@ from slack_bolt.async_app import AsyncApp
 from slack_sdk.socket_mode.aiohttp import SocketModeClient
 
 from adapters.slack.failures import translated
+from adapters.slack.payload import JsonDict
 
 PING_SECONDS = 5
 """A dead connection shows after this many seconds; the SDK then opens another."""
@@ -18,20 +20,47 @@ WATCH_SECONDS = 1
 CLOSE_SECONDS = 2
 
 
-async def hold(app: AsyncApp, app_token: str) -> None:
+async def hold(app: AsyncApp, app_token: str, hello: Callable[[], Awaitable[None]]) -> None:
     """Connect and stay so until cancelled. The SDK replaces a connection that Slack recycles.
 
-    Raises SendError and its kinds where Slack refuses the connection, ConnectionError where one
-    cannot be restored.
+    `hello` is called at the greeting on every connection, before any event on it is handled; what
+    it raises ends this. Raises SendError and its kinds where Slack refuses the connection,
+    ConnectionError where one cannot be restored.
     """
     handler = AsyncSocketModeHandler(app, app_token, ping_interval=PING_SECONDS)
     socket = handler.client
     socket.proxy = app.client.proxy
+    greeting = _Greeting(hello)
+    socket.message_listeners.append(greeting.heard)
     try:
         await _connect(socket)
-        await _watch(socket)
+        await _watch(socket, greeting.failed)
     finally:
+        greeting.forget()
         await _close(socket)
+
+
+class _Greeting:
+    """Passes on Slack's greetings; `failed` holds what went wrong, which the SDK would swallow."""
+
+    def __init__(self, hello: Callable[[], Awaitable[None]]) -> None:
+        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._hello = hello
+
+    async def heard(self, _: Any, message: JsonDict, __: str | None) -> None:
+        """Look at one frame."""
+        if message.get("type") != "hello":
+            return
+        try:
+            await self._hello()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the watch raises it
+            if not self.failed.done():
+                self.failed.set_exception(error)
+
+    def forget(self) -> None:
+        """Nobody watches any more."""
+        if not self.failed.cancel():
+            self.failed.exception()
 
 
 async def _connect(socket: SocketModeClient) -> None:
@@ -47,12 +76,14 @@ async def _connect(socket: SocketModeClient) -> None:
         raise failure from error
 
 
-async def _watch(socket: SocketModeClient) -> None:
+async def _watch(socket: SocketModeClient, failed: asyncio.Future[None]) -> None:
     """Return never. Raises ConnectionError when the SDK does not get the connection back."""
     loop = asyncio.get_running_loop()
     alive_at = loop.time()
     while True:
-        await asyncio.wait({socket.message_processor}, timeout=WATCH_SECONDS)
+        await asyncio.wait({socket.message_processor, failed}, timeout=WATCH_SECONDS)
+        if failed.done():
+            failed.result()
         if socket.message_processor.done():
             raise ConnectionError("the Slack client stopped reading its events")
         if await socket.is_connected():

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable
+from datetime import UTC, datetime
 from typing import Any
 
 from slack_bolt.response import BoltResponse
@@ -10,9 +11,9 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from adapters.slack.convert import Context, channel_named, events, person
 from adapters.slack.directory import call, pages
-from adapters.slack.payload import JsonDict
+from adapters.slack.payload import JsonDict, position_at
 from bridge.errors import PermanentError, SendError, StoreError
-from bridge.messages import ChannelNamed, Edited, Event, PersonNamed, Posted
+from bridge.messages import ChannelNamed, Edited, Event, Gap, PersonNamed, Posted
 from bridge.ports import Receive
 
 _LOG = logging.getLogger(__name__)
@@ -31,6 +32,20 @@ class Inbox:
         self._receive = receive
         self._asked: set[str] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._gap: asyncio.Task[None] | None = None
+
+    async def hello(self) -> None:
+        """Report what may have been missed up to now; what is taken from now on waits for that.
+
+        Raises what `receive` raises.
+        """
+        now = datetime.now(UTC)
+        gap = Gap(self._context.account, position_at(now), now)
+        # no await before this: the events behind the greeting have their tasks already
+        self._gap = task = asyncio.create_task(self._commit(gap))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        await task
 
     async def take(self, payload: JsonDict) -> BoltResponse:
         """Commit what an envelope says; everything that is not for us is acknowledged as well.
@@ -42,6 +57,7 @@ class Inbox:
             raise RuntimeError("an inbox works in a task")
         self._tasks.add(this)
         try:
+            await self._gap_stored()
             found = self._read(payload)
             for event in found:
                 await self._commit(event)
@@ -81,6 +97,11 @@ class Inbox:
             self.malformed += 1
             _LOG.warning("left out a malformed event: %s: %s", payload.get("event_id"), error)
             return []
+
+    async def _gap_stored(self) -> None:
+        if self._gap:
+            await asyncio.wait({self._gap})
+            self._gap.result()
 
     async def _commit(self, event: Event) -> None:
         self._context.names.note(event)

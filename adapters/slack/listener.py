@@ -41,7 +41,7 @@ class SlackListener:
         """Stay connected and hand on every event until cancelled, see bridge.ports.Listener.
 
         Raises SendError and its kinds where Slack refuses us, ConnectionError where a connection
-        cannot be restored, StoreError where the names could not be stored.
+        cannot be restored, StoreError where the names or a gap could not be stored.
         """
         api = Api(self._settings)
         try:
@@ -63,7 +63,8 @@ class SlackListener:
         try:
             await asyncio.wait(tasks, timeout=self._grace)
             app_token = self._settings.app_token.get_secret_value()
-            tasks.add(asyncio.create_task(hold(bolt(client, inbox), app_token)))
+            holding = hold(bolt(client, inbox), app_token, inbox.hello)
+            tasks.add(asyncio.create_task(holding))
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
             for task in done:
                 task.result()

@@ -8,6 +8,7 @@ from sqlalchemy import Table, select, update
 from sqlmodel import Session
 
 from bridge import richtext
+from bridge.cursors import which_behind
 from bridge.digest.layout import document
 from bridge.digest.rule import DigestRule
 from bridge.digest.source import read
@@ -25,6 +26,9 @@ WINDOW: Table = DigestWindow.__table__  # type: ignore[attr-defined]
 
 SETTLE = timedelta(seconds=2)
 """A window is left open this long after its end, for what is still on its way."""
+
+PATIENCE = timedelta(minutes=10)
+"""A window waits this long at most for channels that are being read up after a gap."""
 
 _COMMIT = timedelta(seconds=1)
 """What came in this shortly before a window is closed may not be committed yet: it is late."""
@@ -47,9 +51,11 @@ def close_due(session: Session, rule: DigestRule, now: datetime) -> Closed:
     safe to repeat, and to run twice at once: the digest's row is locked until the end of it.
     """
     watermark = _watermark(session, rule.name, now)
-    if now - SETTLE <= watermark:
+    # a channel that is being read up may still bring what belongs into the window
+    until = now - (PATIENCE if which_behind(session, rule.channels) else SETTLE)
+    if until <= watermark:
         return Closed()
-    windows, moved = due_windows(rule.schedule, rule.zone, watermark, now - SETTLE, rule.catch_up)
+    windows, moved = due_windows(rule.schedule, rule.zone, watermark, until, rule.catch_up)
     lanes: set[int] = set()
     for window in windows:
         lanes.update(_close(session, rule, window, now))

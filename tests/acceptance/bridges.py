@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import Self
 
 from sqlmodel import col, select
 
@@ -25,6 +26,12 @@ class Bridge:
         self.config = write_config(folder, rules, far.accounts)
         self.store = Store(f"sqlite:///{folder / 'chatbridge.db'}")
         upgrade(self.store)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.store.close()
 
     @contextlib.asynccontextmanager
     async def up(self, *accounts: str) -> AsyncIterator[Running]:

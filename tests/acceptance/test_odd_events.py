@@ -57,10 +57,11 @@ TEXTS = {
 
 
 @pytest.fixture
-async def bridge(far: Far, tmp_path: Path) -> Bridge:
+async def bridge(far: Far, tmp_path: Path) -> AsyncIterator[Bridge]:
     for remote in far.remotes.values():
         await remote.knobs(limits=False)
-    return Bridge(tmp_path, far, RULE)
+    with Bridge(tmp_path, far, RULE) as made:
+        yield made
 
 
 @pytest.fixture

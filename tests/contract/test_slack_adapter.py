@@ -33,6 +33,7 @@ from bridge.messages import (
     Deleted,
     Edited,
     Event,
+    Gap,
     Outbound,
     PersonNamed,
     Posted,
@@ -54,8 +55,8 @@ class Received:
         self._changed = asyncio.Event()
 
     async def __call__(self, event: Event) -> None:
-        names = isinstance(event, ChannelNamed | PersonNamed)
-        if self.failures and not names:
+        unasked = isinstance(event, ChannelNamed | PersonNamed | Gap)
+        if self.failures and not unasked:
             raise self.failures.pop()
         self.events.append(event)
         self._changed.set()

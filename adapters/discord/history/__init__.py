@@ -81,22 +81,18 @@ class DiscordHistory:
     ) -> AsyncIterator[Page]:
         """All that history shows of a channel later than the position `after`, oldest first.
 
-        Raises PermanentError where the bot may not read history: Discord would show it nothing,
-        as if everything had been deleted.
+        Raises PermanentError where the bot may not read history.
         """
         home, since = await self._reader.place(channel), earlier(after, OVERLAP)
         known = await self._surroundings.around(home)
         place = known.places[home]
-        threads: list[JsonDict] = []
-        if place.kind in THREADED:
-            # Before the messages: this call is the one that tells of a missing permission.
-            threads = await self._reader.threads(place.guild, home, since)
         if place.kind not in FORUMS:
             async for page in self._pages(home, since, known):
                 yield page
-        for thread in threads:
-            if int(thread["id"]) >= roots_after:
-                known.learn("THREAD_CREATE", thread)
+        if place.kind not in THREADED:
+            return
+        for thread in await self._reader.threads(place.guild, home, since):
+            if int(thread["id"]) >= roots_after and _learned(known, thread):
                 async for page in self._replies_since(thread["id"], since, known):
                     yield page
 
@@ -174,7 +170,7 @@ class DiscordHistory:
         if place == root:  # the first message of a forum's thread
             return await self._reader.all_later(place, int(root))
         beside = await self._reader.later(place, int(root))
-        found = [one for one in beside if answered(one) == root]
+        found = [one for one in beside if _answers(one, root)]
         if not maybe(message, "flags", 0) & HAS_THREAD:
             return found
         with suppress(Gone):  # the thread alone was deleted
@@ -195,17 +191,34 @@ class DiscordHistory:
                 one = shown(self._account, message, known, at, reactions)
             except ValueError as error:
                 told = (self._account, message.get("id"), error)
-                _log.error("%s: message %s of the history cannot be read: %s", *told)  # noqa: TRY400
+                _log.error("%s: message %s of the history cannot be read: %s", *told)
             else:
                 found += [one] if one else []
         return found
+
+
+def _learned(known: Known, thread: JsonDict) -> bool:
+    """Remember a thread; a malformed one cannot be told from a channel, so it is passed over."""
+    try:
+        known.learn("THREAD_CREATE", thread)
+    except ValueError as error:
+        _log.error("thread %s cannot be read: %s", thread.get("id"), error)
+        return False
+    return True
 
 
 def _is_it(message: JsonDict, me: str, root: str, wanted: Reading) -> bool:
     """Whether a message is ours, answers `root` (if any), and reads as wanted."""
     try:
         own = part(message, "author").get("id") == me and not message.get("webhook_id")
-        return own and root in {"", answered(message)} and reading(message) == wanted
+        return own and (not root or _answers(message, root)) and reading(message) == wanted
+    except ValueError:
+        return False
+
+
+def _answers(message: JsonDict, root: str) -> bool:
+    try:
+        return answered(message) == root
     except ValueError:
         return False
 

@@ -13,8 +13,8 @@ from adapters.discord.errors import UNKNOWN_CHANNEL, UNKNOWN_EMOJI, UNKNOWN_MESS
 from adapters.discord.payload import JsonDict, maybe, need, part
 from adapters.discord.rest import Rest
 from adapters.discord.settings import DiscordSettings
-from adapters.discord.snowflakes import moment_of
-from bridge.errors import PermanentError
+from adapters.discord.snowflakes import DISCORD_EPOCH, moment_of
+from bridge.errors import PermanentError, RetryableError
 from bridge.messages import ChannelRef
 
 CUT_SECONDS = 10.0
@@ -48,19 +48,18 @@ class Reader:
 
     async def channel(self, channel_id: str) -> JsonDict:
         """A channel or thread."""
-        found: JsonDict = await self._get("/channels/{channel_id}", channel_id=channel_id)
-        return found
+        return _object(await self._get("/channels/{channel_id}", channel_id=channel_id))
 
     async def guild_part(self, guild_id: str, name: str, **params: str) -> list[JsonDict]:
         """The channels, roles or members of a guild."""
         path = "/guilds/{guild_id}/" + name
-        return _objects(await self._get(path, params, guild_id=guild_id))
+        found = await self._get(path, params, guild_id=guild_id)
+        return [one for one in found if isinstance(one, dict)]
 
     async def message(self, place: str, message_id: str) -> JsonDict:
         """One message."""
         path = "/channels/{channel_id}/messages/{message_id}"
-        found: JsonDict = await self._get(path, channel_id=place, message_id=message_id)
-        return found
+        return _object(await self._get(path, channel_id=place, message_id=message_id))
 
     async def newest(self, place: str) -> list[JsonDict]:
         """The newest messages of a channel or thread, oldest first."""
@@ -98,7 +97,7 @@ class Reader:
 
         Those that are open, and public ones that are archived, oldest first.
         """
-        answer = await self._get("/guilds/{guild_id}/threads/active", guild_id=guild_id)
+        answer = _object(await self._get("/guilds/{guild_id}/threads/active", guild_id=guild_id))
         found = [one for one in _threads(answer) if one.get("parent_id") == channel_id]
         found += await self._archived(channel_id, moment_of(since))
         latest = {int(one["id"]): one for one in found if _last_message(one) > since}
@@ -116,7 +115,7 @@ class Reader:
         path, params = "/channels/{channel_id}/threads/archived/public", {"limit": str(PAGE)}
         found: list[JsonDict] = []
         while True:
-            answer = await self._get(path, params, channel_id=channel_id)
+            answer = _object(await self._get(path, params, channel_id=channel_id))
             batch = _threads(answer)
             found += batch
             oldest = min((_archived_at(one) for one in batch), default=since)
@@ -127,7 +126,18 @@ class Reader:
 
     async def _messages(self, place: str, **params: str) -> list[JsonDict]:
         answer = await self._get("/channels/{channel_id}/messages", params, channel_id=place)
-        return sorted(_objects(answer), key=_number)
+        found = sorted(_objects(answer), key=_number)
+        if not found:
+            await self._require_history(place)
+        return found
+
+    async def _require_history(self, place: str) -> None:
+        """Raise PermanentError where the bot may not read history.
+
+        There Discord lists no messages, as if there were none; asked for one, it says so.
+        """
+        with suppress(Gone):
+            await self.message(place, place)
 
     async def _people(self, ids: Mapping[str, str], kind: int) -> list[str]:
         path = "/channels/{channel_id}/messages/{message_id}/reactions/{emoji}"
@@ -168,13 +178,22 @@ def _objects(answer: Any) -> list[JsonDict]:
     return [one for one in found if isinstance(one, dict) and _is_id(one.get("id"))]
 
 
-def _threads(answer: Any) -> list[JsonDict]:
-    return _objects(answer.get("threads")) if isinstance(answer, dict) else []
+def _object(answer: Any) -> JsonDict:
+    if not isinstance(answer, dict):
+        raise RetryableError("Discord's answer is no object")
+    return answer
+
+
+def _threads(answer: JsonDict) -> list[JsonDict]:
+    return _objects(answer.get("threads"))
 
 
 def _archived_at(thread: JsonDict) -> datetime:
-    stamp = maybe(part(thread, "thread_metadata"), "archive_timestamp", "")
-    return datetime.fromisoformat(stamp).astimezone(UTC)
+    try:
+        stamp = maybe(part(thread, "thread_metadata"), "archive_timestamp", "")
+        return datetime.fromisoformat(stamp).astimezone(UTC)
+    except ValueError:
+        return DISCORD_EPOCH
 
 
 def _last_message(thread: JsonDict) -> int:

@@ -1,8 +1,9 @@
 """What people do, as the control API tells it: post edit delete react unreact channel person.
 
 Beyond the common acts: `channel` takes `denied` (permission bits our app lacks there); `person`
-takes `private` (no direct messages from our app); `raw` dispatches event `t` with data `d`;
-`privileged` sets the privileged intents that are switched on (`intents`).
+takes `private` (no direct messages from our app); `archive` puts a `thread` away until somebody
+posts in it; `raw` dispatches event `t` with data `d`; `privileged` sets the privileged intents
+that are switched on (`intents`).
 """
 
 from collections.abc import Callable
@@ -114,6 +115,14 @@ def _person(world: World, given: JsonDict) -> Person:
     return known
 
 
+def _archive(world: World, given: JsonDict) -> Channel:
+    thread = world.workspace.channels.get(str(given.get("thread")))
+    if thread is None or thread.parent is None:
+        raise KeyError(f"there is no thread {given.get('thread')!r}")
+    world.deeds.turn(thread, archived=True)
+    return thread
+
+
 def _message(world: World, native_id: object) -> Message:
     found = world.workspace.messages.get(str(native_id))
     if found is None or found.deleted:
@@ -136,6 +145,7 @@ _ACTS: dict[str, Callable[[World, JsonDict], Message | Channel | Person | None]]
     "react": _react,
     "unreact": _unreact,
     "channel": _channel,
+    "archive": _archive,
     "person": _person,
     "raw": _raw,
     "privileged": _privileged,

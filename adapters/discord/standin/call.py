@@ -16,6 +16,7 @@ from adapters.discord.standin.refusals import (
     missing_access,
     missing_permissions,
     not_json,
+    thread_archived,
     unknown,
 )
 from adapters.discord.standin.workspace import Channel, Message, Person
@@ -79,6 +80,13 @@ class Call:
             raise missing_access()
         if not all(found.allows(need) for need in needs):
             raise missing_permissions()
+        return found
+
+    def open_channel(self, *needs: int) -> Channel:
+        """The channel of the path as above, unless it is an archived thread. Raises Refusal."""
+        found = self.channel(*needs)
+        if found.archived:
+            raise thread_archived()
         return found
 
     def message(self, channel: Channel) -> Message:

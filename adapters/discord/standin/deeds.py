@@ -22,7 +22,12 @@ class Deeds:
     def post(
         self, author: Person, channel: Channel, draft: Draft, answers: Message | None = None
     ) -> Message:
-        """Post a message. A nonce is told to listeners and then forgotten."""
+        """Post a message. A nonce is told to listeners and then forgotten.
+
+        An archived thread opens again by it (documented).
+        """
+        if channel.archived:
+            self.turn(channel, archived=False)
         native_id = self._workspace.snowflakes.make()
         found = self._mentions(author, channel, draft.content, draft.allowed, answers)
         message = Message(
@@ -113,6 +118,11 @@ class Deeds:
         }
         self._keep(message, None)
         return thread
+
+    def turn(self, thread: Channel, *, archived: bool) -> None:
+        """Archive a thread or open it again."""
+        thread.archived, thread.turned_at = archived, time.time()
+        self._dispatch("THREAD_UPDATE", thread, shapes.thread(self._workspace, thread))
 
     def add_channel(self, name: str, *, private: bool = False, denied: int = 0) -> Channel:
         """Make a text channel."""

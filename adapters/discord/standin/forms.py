@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from adapters.discord.standin import components
@@ -142,6 +143,19 @@ def snowflake(name: str, given: Any) -> str:
         form.wrong((name,), "NUMBER_TYPE_COERCE", f'Value "{given}" is not snowflake.')
         form.settle()
     return str(given)
+
+
+def moment(name: str, given: str) -> float:
+    """Seconds since 1970 from an ISO-8601 moment in a query. Raises Refusal 50035."""
+    try:
+        # A bare + in a query is a space.
+        found = datetime.fromisoformat(given.replace(" ", "+"))
+    except ValueError:
+        form = Form()
+        message = f"Could not parse {given}. Should be ISO8601."
+        form.wrong((name,), "DATE_TIME_TYPE_PARSE", message)
+        form.settle()
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
 
 
 def number(name: str, given: str, low: int, high: int) -> int:

@@ -91,6 +91,11 @@ def unknown_emoji() -> Refusal:
     return Refusal(HTTPStatus.BAD_REQUEST, 10014, "Unknown Emoji")
 
 
+def thread_archived() -> Refusal:
+    """400 for changing something in an archived thread."""
+    return Refusal(HTTPStatus.BAD_REQUEST, 50083, "Thread is archived")
+
+
 def too_large() -> Refusal:
     """413 for a file or request beyond the limits."""
     return Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, 40005, "Request entity too large")

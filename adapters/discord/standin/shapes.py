@@ -1,7 +1,7 @@
 """How Discord writes people, roles, channels, threads and the app (API v10)."""
 
 from adapters.discord.standin import permissions
-from adapters.discord.standin.snowflakes import stamp
+from adapters.discord.standin.snowflakes import iso, stamp
 from adapters.discord.standin.workspace import DIRECT, THREAD, Channel, Person, Workspace
 from adapters.standin import JsonDict
 
@@ -161,8 +161,8 @@ def thread(workspace: Workspace, place: Channel) -> JsonDict:
         "member_count": 1,
         "total_message_sent": place.counted,
         "thread_metadata": {
-            "archived": False,
-            "archive_timestamp": stamp(place.id),
+            "archived": place.archived,
+            "archive_timestamp": iso(place.turned_at) if place.turned_at else stamp(place.id),
             "auto_archive_duration": place.archive_minutes,
             "locked": False,
             "create_timestamp": stamp(place.id),

@@ -47,7 +47,10 @@ class Message:
 
 @dataclass(slots=True, eq=False)
 class Channel:
-    """A text channel, a thread or direct messages. `denied` are permissions our app lacks here."""
+    """A text channel, a thread or direct messages. `denied` are permissions our app lacks here.
+
+    `turned_at` is when a thread was last archived or opened again, in seconds since 1970.
+    """
 
     id: str
     name: str
@@ -60,6 +63,8 @@ class Channel:
     owner: Person | None = None
     recipient: Person | None = None
     archive_minutes: int = 1440
+    archived: bool = False
+    turned_at: float = 0.0
     ids: list[int] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
     threads: list["Channel"] = field(default_factory=list)
@@ -179,7 +184,7 @@ class Workspace:
         return (one for one in self._channels_by_name.values() if one.kind == TEXT)
 
     def threads(self) -> Iterator[Channel]:
-        """Every thread of the channels our app can see."""
+        """Every open thread of the channels our app can see."""
         for parent in self.text_channels():
             if parent.allows(permissions.VIEW_CHANNEL):
-                yield from parent.threads
+                yield from (thread for thread in parent.threads if not thread.archived)

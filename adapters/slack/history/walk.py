@@ -82,9 +82,8 @@ def _between(channel: str, first: int, last: int, threads: Threads) -> Plan[None
         middle = (first + bottom - 1) // 2
         yield from _between(channel, first, middle, threads)
         yield from _between(channel, middle + 1, bottom - 1, threads)
-    # a plan of Slack's that hides old messages hides them from us as well
-    hidden = answer.body.get("is_limited")
-    start = bottom if hidden or (more and messages) else first
+    # a workspace whose plan hides old messages hides them from us as well
+    start = bottom if more or answer.body.get("is_limited") else first
     yield Piece(tuple(messages), start, min(last, answer.settled), answer.at)
 
 

@@ -10,6 +10,8 @@ from adapters.standin import JsonDict
 
 KINDS = {"public": "channel", "private": "group", "im": "im", "mpim": "mpim"}
 """What each kind of conversation is called as `channel_type` of an event."""
+MOST_REACTING = 50
+"""So many people are named beside a reaction. Slack cuts its lists too and does not say where."""
 _TOMBSTONE = {"subtype": "tombstone", "user": "USLACKBOT", "hidden": True}
 
 
@@ -61,8 +63,8 @@ class Message:
         return self.root.ts if self.root else ""
 
 
-def message_body(message: Message, *, metadata: bool = False) -> JsonDict:
-    """A message as history and replies answer it."""
+def message_body(message: Message, *, metadata: bool = False, full: bool = False) -> JsonDict:
+    """A message as history and replies answer it; `full` names everybody who reacted."""
     body = dict(message.body)
     if message.deleted:
         body = {key: body[key] for key in ("type", "ts")} | _TOMBSTONE
@@ -70,16 +72,16 @@ def message_body(message: Message, *, metadata: bool = False) -> JsonDict:
     if message.replies:
         body |= _thread(message)
     if message.reactions and not message.deleted:
-        body["reactions"] = reactions_body(message)
+        body["reactions"] = reactions_body(message, None if full else MOST_REACTING)
     if metadata and message.metadata:
         body["metadata"] = message.metadata
     return body
 
 
-def reactions_body(message: Message) -> list[JsonDict]:
-    """The `reactions` of a message."""
+def reactions_body(message: Message, most: int | None) -> list[JsonDict]:
+    """The `reactions` of a message, naming so many people beside each (None: everybody)."""
     return [
-        {"name": name, "users": list(users), "count": len(users)}
+        {"name": name, "users": users[:most], "count": len(users)}
         for name, users in message.reactions.items()
     ]
 

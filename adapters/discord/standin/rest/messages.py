@@ -57,7 +57,7 @@ async def get(call: Call) -> Answer:
 
 async def edit(call: Call) -> Answer:
     """Change our app's own message."""
-    message = call.message(call.channel())
+    message = call.message(call.open_channel())
     changes = forms.changes(call.body())
     if message.author is not call.app:
         raise refusals.not_the_author()

@@ -7,12 +7,13 @@ from adapters.discord.standin.limits import Limit
 from adapters.discord.standin.workspace import Message
 
 MOST = 20
+BURST = 1
 LIMIT = Limit(1, 0.25)
 
 
 async def add(call: Call) -> Answer:
     """Add our app's reaction. Safe to call twice."""
-    channel = call.channel(permissions.READ_MESSAGE_HISTORY)
+    channel = call.open_channel(permissions.READ_MESSAGE_HISTORY)
     message, sign = call.message(channel), _sign(call)
     if sign not in message.reactions:
         call.channel(permissions.ADD_REACTIONS)
@@ -30,8 +31,10 @@ async def remove(call: Call) -> Answer:
 
 
 async def people(call: Call) -> Answer:
-    """Who gave a reaction, by id."""
+    """Who gave a reaction, by id. Nobody here has the paid kind, which is listed apart."""
     by = _message(call).reactions.get(_sign(call), {})
+    if number("type", call.query.get("type", "0"), 0, 1) == BURST:
+        by = {}
     limit = number("limit", call.query.get("limit", "25"), 1, 100)
     after = int(snowflake("after", call.query.get("after", 0)))
     found = sorted((one for one in by.values() if int(one.id) > after), key=lambda one: int(one.id))

@@ -1,9 +1,11 @@
 """Threads: from a message, on their own, and those that are archived."""
 
+import math
 from http import HTTPStatus
 
 from adapters.discord.standin import forms, permissions, refusals, shapes
 from adapters.discord.standin.call import Answer, Call, Endpoint
+from adapters.discord.standin.forms import moment, number
 from adapters.discord.standin.limits import Limit
 from adapters.discord.standin.workspace import TEXT, Channel
 
@@ -36,13 +38,25 @@ async def join(call: Call) -> Answer:
 
 
 async def archived(call: Call) -> Answer:
-    """No thread is ever archived here."""
-    _parent(call)
-    return Answer({"threads": [], "members": [], "has_more": False})
+    """A page of the channel's archived threads, those put away last first."""
+    channel = _parent(call, permissions.READ_MESSAGE_HISTORY)
+    limit = number("limit", call.query.get("limit", "50"), 2, 100)
+    before = moment("before", call.query["before"]) if "before" in call.query else math.inf
+    older = [one for one in channel.threads if one.archived and one.turned_at < before]
+    page = sorted(older, key=lambda one: one.turned_at, reverse=True)[:limit]
+    own = [one for one in page if one.owner is call.app]
+    workspace = call.world.workspace
+    return Answer(
+        {
+            "threads": [shapes.thread(workspace, one) for one in page],
+            "members": [shapes.thread_member(one, call.app) for one in own],
+            "has_more": len(older) > limit,
+        }
+    )
 
 
-def _parent(call: Call) -> Channel:
-    channel = call.channel(permissions.CREATE_PUBLIC_THREADS)
+def _parent(call: Call, need: int = permissions.CREATE_PUBLIC_THREADS) -> Channel:
+    channel = call.channel(need)
     if channel.kind != TEXT:
         raise refusals.wrong_channel_type()
     return channel

@@ -37,9 +37,10 @@ def remove(call: Call) -> JsonDict:
 
 
 def get(call: Call) -> JsonDict:
-    """reactions.get."""
+    """reactions.get; with `full` it names everybody."""
     message = _message(call)
-    body = message_body(message) | {"permalink": permalink(call, message)}
+    shown = message_body(message, full=call.flag("full"))
+    body = shown | {"permalink": permalink(call, message)}
     return {"type": "message", "channel": message.channel.id, "message": body}
 
 
