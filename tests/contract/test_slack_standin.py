@@ -11,6 +11,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from adapters.slack.standin import SlackStandin, start
+from adapters.slack.standin.channels import MOST_REACTING
 from adapters.standin import CHANNELS, PEOPLE, PRIVATE_CHANNELS, Remote
 from bridge.ports import Standin
 
@@ -412,6 +413,21 @@ async def test_reactions_come_and_go(
     what = [(entry["what"], entry["author"]) for entry in await remote.happened(after=1)]
     mine = ("reacted", "chatbridge"), ("unreacted", "chatbridge")
     assert what == [("reacted", "grace"), *mine]
+
+
+async def test_a_long_list_of_reactions_is_cut_unless_asked_for_in_full(
+    standin: SlackStandin, client: AsyncWebClient, remote: Remote
+) -> None:
+    ts = await remote.post("ada", "help", "who comes?")
+    for number in range(MOST_REACTING + 2):
+        await remote.act("person", person=f"guest{number}")
+        await remote.act("react", person=f"guest{number}", message=ts, emoji="eyes")
+    history = await client.conversations_history(channel=channel(standin))
+    [cut] = history["messages"][0]["reactions"]
+    assert (cut["count"], len(cut["users"])) == (MOST_REACTING + 2, MOST_REACTING)
+    got = await client.reactions_get(channel=channel(standin), timestamp=ts, full=True)
+    [whole] = got["message"]["reactions"]
+    assert len(whole["users"]) == whole["count"] == MOST_REACTING + 2
 
 
 async def test_permalinks_name_the_thread(

@@ -68,15 +68,24 @@ def test_books_from_before_a_clock_was_set_back_are_void() -> None:
 
 
 def test_the_store_books_like_the_pure_rule(store: Store) -> None:
-    waits = []
-    for _ in range(100):
+    began, waits = time.monotonic(), []
+    for _ in range(30):
         with store.transaction() as session:
-            waits.append(budgets.book(session, "acme", 10))
+            waits.append(budgets.book(session, "acme", 10) / SECOND)
+    took = time.monotonic() - began
     assert waits[:2] == [0, 0]
-    assert waits == sorted(waits)
-    assert len([wait for wait in waits if wait <= HORIZON]) == pytest.approx(52, abs=3)
+    assert all((n - 1) * 0.1 - took < wait <= (n - 1) * 0.1 for n, wait in enumerate(waits) if wait)
     with store.reading() as session:
-        assert 4.0 < budgets.ahead(session)["acme"] < 6.0
+        assert 3.0 - 2 * took - 1 < budgets.ahead(session)["acme"] <= 3.0
+
+
+def test_the_store_books_nothing_beyond_the_horizon(store: Store) -> None:
+    waits = []
+    for _ in range(10):
+        with store.transaction() as session:
+            waits.append(budgets.book(session, "acme", 0.1))
+    assert waits[0] == 0
+    assert all(HORIZON < wait <= 2 * HORIZON for wait in waits[1:])
 
 
 async def test_accounts_do_not_wait_for_each_other(store: Store) -> None:
@@ -109,7 +118,7 @@ async def test_without_redis_a_process_counts_alone_and_says_so_once() -> None:
         waits = [await budget.reserve("acme", 10) for _ in range(20)]
     assert time.monotonic() - began < 1.0
     assert waits[:2] == [0.0, 0.0]
-    assert waits[-1] == pytest.approx(1.8, abs=0.5)
+    assert 0.5 < waits[-1] <= 1.8
     assert [line["log_level"] for line in lines] == ["warning"]
     await budget.close()
 

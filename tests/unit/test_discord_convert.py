@@ -19,6 +19,7 @@ from bridge.messages import (
     Deleted,
     Edited,
     Event,
+    Gap,
     PersonNamed,
     Posted,
     Reacted,
@@ -340,3 +341,40 @@ def test_the_samples_have_the_shapes_of_the_published_spec() -> None:
         assert validator.schema_errors("GuildChannelResponse", {**one, "guild_id": GUILD}) == []
     for one in guild["members"]:
         assert validator.schema_errors("GuildMemberResponse", one) == []
+
+
+# -- gaps and keys
+
+
+def ready(known: Known, person: str = LINUS) -> list[Event]:
+    return learned(known, "READY", {"user": {"id": person}, "session_id": "s"})
+
+
+def test_a_new_session_is_a_gap_at_its_moment() -> None:
+    [gap] = ready(Known())
+    assert isinstance(gap, Gap)
+    assert (gap.account, gap.at) == ("club", AT)
+    assert gap.position >> 22 == (AT - datetime(2015, 1, 1, tzinfo=UTC)) // timedelta(
+        milliseconds=1
+    )
+    assert learned(Known(), "RESUMED", {}) == []
+
+
+def echo(known: Known, nonce: Any) -> str:
+    name, data = sample("message_create")
+    found = learned(known, name, {**data, "nonce": nonce})
+    [event] = [one for one in found if isinstance(one, Posted)]
+    return event.key
+
+
+def test_the_nonce_of_our_own_message_is_its_key(known: Known) -> None:
+    assert echo(known, "k1") == ""
+    ready(known, ADA)
+    assert echo(known, "k1") == "k1"
+    assert echo(known, 77) == ""
+    assert echo(known, None) == ""
+
+
+def test_the_nonce_of_somebody_else_is_no_key(known: Known) -> None:
+    ready(known)
+    assert echo(known, "k1") == ""

@@ -121,7 +121,7 @@ class Deeds:
 
     def turn(self, thread: Channel, *, archived: bool) -> None:
         """Archive a thread or open it again."""
-        thread.archived, thread.turned_at = archived, time.time()
+        thread.archived, thread.turned_at = archived, round(time.time(), 6)
         self._dispatch("THREAD_UPDATE", thread, shapes.thread(self._workspace, thread))
 
     def add_channel(self, name: str, *, private: bool = False, denied: int = 0) -> Channel:
