@@ -17,6 +17,7 @@ from bridge.retry import SURE_SECONDS, Again, GiveUp, Hold
 from bridge.rules import no_longer_matters
 
 RESEND, HOLD = "resend", "hold"
+DIGEST = "digest"
 _MARGIN_SECONDS = 15.0
 _AFTER_SURE = timedelta(seconds=0.2)
 _LOOK_AGAIN_SECONDS = 3.0
@@ -55,7 +56,7 @@ class Far(Protocol):
 def outbound(job: Pending) -> Outbound:
     """The message that a delivery stands for, as it reads now."""
     if job.body:
-        return Outbound(job.target, job.key, richtext.load(job.body), card=True)
+        return Outbound(job.target, job.key, richtext.load(job.body), card=job.kind == DIGEST)
     if job.others:
         return Outbound(job.target, job.key, render.bundle((job, *job.others)))
     return Outbound(job.target, job.key, render.notification(job))

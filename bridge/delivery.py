@@ -14,6 +14,7 @@ from bridge.attempt import Looked, Moot, Verdict
 from bridge.directory import own_people
 from bridge.lanes import free, lease
 from bridge.messages import Receipt
+from bridge.notices import tell_dead
 from bridge.pending import Pending, bundled, late_behind, next_rows
 from bridge.retry import MOST_TRIES, Again, GiveUp, Hold
 from bridge.rules import no_longer_matters
@@ -61,16 +62,19 @@ def turn(
     *,
     resting: Collection[int] = (),
     late_limit: float = LATE_LIMIT,
+    admin_lane: int | None = None,
 ) -> Turn:
     """Record what was settled, take the rung lanes, and claim the next row of each.
 
     `held` are lanes that an earlier turn left in `more` or that have rested; `resting` ones are
-    only kept. What is older than `late_limit` seconds when it could first go out is not sent.
+    only kept. What is older than `late_limit` seconds when it could first go out is not sent. What
+    is given up is told in `admin_lane`.
 
     A lane that another living worker holds is left to it. At most one row per lane is claimed, so
     that order holds and a crash leaves one unknown outcome per lane.
     """
     _record(session, settled, now)
+    told = [(one.job, one.verdict.reason) for one in settled if isinstance(one.verdict, GiveUp)]
     lanes = {one.job.lane for one in settled} | set(held) | lease(session, worker, rung)
     lanes -= set(resting)
     jobs: list[Pending] = []
@@ -87,8 +91,11 @@ def turn(
         deaths = [(row.id, row.trying, why.reason) for row, why in found if isinstance(why, GiveUp)]
         outbox.cancel(session, cancels, now, by_holder=True)
         outbox.give_up(session, deaths, now)
+        told += [(row, why.reason) for row, why in found if isinstance(why, GiveUp)]
         cancelled, dead = cancelled + len(cancels), dead + len(deaths)
         open_lanes = {row.lane for row, why in found if isinstance(why, _Cancel | GiveUp)}
+    if told and admin_lane is not None:
+        tell_dead(session, admin_lane, told, now)
     jobs = _together(session, jobs, now)
     outbox.claim(session, [(job.id, job.epoch) for job in jobs], now)
     busy = {job.lane for job in jobs} | open_lanes

@@ -69,6 +69,7 @@ class Pending:
     looked_at: datetime | None = None
     source: Source | None = None
     bundle: int = 0
+    kind: str = "notification"
     others: tuple["Pending", ...] = ()
 
     @property
@@ -247,6 +248,7 @@ def _to_pending(row: Any) -> Pending:
         sure_at=row.sure_at,
         looked_at=row.looked_at,
         bundle=row.bundle,
+        kind=row.kind,
         cancel_wanted=row.cancel_wanted,
         rule=Snapshot.load(row.rule_body) if row.rule_body else None,
         body=row.body,

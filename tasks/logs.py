@@ -1,13 +1,16 @@
 """Log lines, text or JSON, of our own and of every library alike, with no secret in them."""
 
+import json
 import logging
-from collections.abc import Iterable
+import sys
+import threading
+from collections.abc import Callable
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import structlog
 from pydantic import SecretStr
-from structlog.typing import EventDict, Processor
+from structlog.typing import Processor
 
 from tasks.wiring import House
 
@@ -25,7 +28,6 @@ def configure(house: House) -> None:
         structlog.stdlib.ExtraAdder(),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
-        _redactor(secrets(house)),
     ]
     last: Processor = (
         structlog.processors.JSONRenderer()
@@ -46,12 +48,33 @@ def configure(house: House) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, last],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                last,
+                _cleaned(cleaner(house)),
+            ],
         )
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(options.level.upper())
+    # what nobody caught would otherwise be printed as it is
+    sys.excepthook = _crashed
+    threading.excepthook = lambda args: _crashed(args.exc_type, args.exc_value)
+
+
+def _cleaned(clean: Callable[[str], str]) -> Processor:
+    """The last step: a finished line, so that nothing that was in any object escapes."""
+
+    def process(_: Any, __: str, line: Any) -> str:
+        return clean(str(line))
+
+    return process
+
+
+def _crashed(kind: type[BaseException], error: BaseException | None, _: Any = None) -> None:
+    if not issubclass(kind, KeyboardInterrupt | SystemExit):
+        logging.getLogger(__name__).critical("crashed", exc_info=error)
 
 
 def _matters(record: logging.LogRecord) -> bool:
@@ -69,26 +92,24 @@ def secrets(house: House) -> tuple[str, ...]:
     ]
     broker = house.settings.broker
     for url in (house.settings.store.url, broker.url, broker.results):
-        password = urlsplit(url).password or ""
-        found += [password, unquote(password)]
+        parts = urlsplit(url)
+        password = parts.password or ""
+        found += [password, unquote(password), *parse_qs(parts.query).get("password", [])]
     return tuple(dict.fromkeys(filter(None, found)))
 
 
-def _redactor(hidden: Iterable[str]) -> Processor:
-    words = sorted(hidden, key=len, reverse=True)
+def cleaner(house: House) -> Callable[[str], str]:
+    """Takes every secret of the settings out of a text, in whatever way it is written there."""
+    forms = {
+        form
+        for secret in secrets(house)
+        for form in (secret, quote(secret), quote(secret, safe=""), json.dumps(secret)[1:-1])
+    }
+    longest_first = sorted(forms, key=len, reverse=True)
 
-    def clean(value: Any) -> Any:
-        if isinstance(value, str):
-            for word in words:
-                value = value.replace(word, _HIDDEN)
-            return value
-        if isinstance(value, dict):
-            return {key: clean(each) for key, each in value.items()}
-        if type(value) in {list, tuple}:
-            return type(value)(clean(each) for each in value)
-        return value
+    def clean(text: str) -> str:
+        for secret in longest_first:
+            text = text.replace(secret, _HIDDEN)
+        return text
 
-    def redact(_: Any, __: str, event: EventDict) -> EventDict:
-        return {key: clean(value) for key, value in event.items()}
-
-    return redact
+    return clean

@@ -81,7 +81,11 @@ async def _watch(socket: SocketModeClient, failed: asyncio.Future[None]) -> None
     loop = asyncio.get_running_loop()
     alive_at = loop.time()
     while True:
-        await asyncio.wait({socket.message_processor, failed}, timeout=WATCH_SECONDS)
+        await asyncio.wait(
+            {socket.message_processor, failed},
+            timeout=WATCH_SECONDS,
+            return_when=asyncio.FIRST_COMPLETED,
+        )
         if failed.done():
             failed.result()
         if socket.message_processor.done():

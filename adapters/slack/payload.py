@@ -62,8 +62,9 @@ def ts_of(place: int) -> str:
 
 def delivery_key(message: JsonDict) -> str:
     """The key of the delivery that a message of ours carries, "" where Slack does not show it."""
-    metadata = message.get("metadata") or {}
-    if metadata.get("event_type") != METADATA:
+    metadata = message.get("metadata")
+    if not isinstance(metadata, dict) or metadata.get("event_type") != METADATA:
         return ""
-    key = (metadata.get("event_payload") or {}).get("key")
+    payload = metadata.get("event_payload")
+    key = payload.get("key") if isinstance(payload, dict) else ""
     return key if isinstance(key, str) else ""

@@ -41,9 +41,14 @@ def environment(extra: Environment | None = None) -> dict[str, str]:
     return {**kept, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **(extra or {})}
 
 
+def chatbridge(*arguments: str) -> tuple[str, ...]:
+    """The command line of one of our commands."""
+    return (sys.executable, "-m", "tasks.cli", *arguments)
+
+
 async def run(*arguments: str, folder: Path, env: Environment | None = None) -> Result:
     """Run a command in a folder to its end."""
-    return await execute(sys.executable, "-m", "tasks.cli", *arguments, folder=folder, env=env)
+    return await execute(*chatbridge(*arguments), folder=folder, env=env)
 
 
 async def execute(*command: str, folder: Path, env: Environment | None = None) -> Result:
@@ -107,12 +112,20 @@ class Running:
 async def running(
     *arguments: str, folder: Path, env: Environment | None = None
 ) -> AsyncIterator[Running]:
-    """A command that runs beside the test; at the end nothing of it is left."""
-    log = folder / f"{arguments[0]}-{time.monotonic_ns()}.log"
+    """A command of ours that runs beside the test; at the end nothing of it is left."""
+    async with beside(*chatbridge(*arguments), folder=folder, env=env) as command:
+        yield command
+
+
+@contextlib.asynccontextmanager
+async def beside(
+    *command: str, folder: Path, env: Environment | None = None
+) -> AsyncIterator[Running]:
+    """Any command that runs beside the test; at the end nothing of it is left."""
+    log = folder / f"output-{time.monotonic_ns()}.log"
     with log.open("wb") as sink:
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "tasks.cli", *arguments),
+            *command,
             cwd=folder,
             env=environment(env),
             stdin=asyncio.subprocess.DEVNULL,
@@ -120,9 +133,8 @@ async def running(
             stderr=sink,
             start_new_session=True,
         )
-    command = Running(process, log)
     try:
-        yield command
+        yield Running(process, log)
     finally:
         if process.returncode is None:
             process.terminate()
@@ -134,6 +146,15 @@ async def running(
         if process.returncode is None:
             process.kill()
             await process.wait()
+
+
+async def nothing_left(folder: Path) -> None:
+    """Wait until no process works for this folder any more."""
+
+    async def gone() -> bool:
+        return not processes_of(folder)
+
+    await eventually(gone, f"nothing left of {processes_of(folder)}", STOP_SECONDS)
 
 
 async def eventually(
@@ -153,8 +174,7 @@ def processes_of(folder: Path) -> dict[int, str]:
     for each in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             line = (each / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            marks = (each / "environ").read_bytes().split(b"\0")
-            ours = any(mark == f"CHATBRIDGE_CONFIG={folder}/config.toml".encode() for mark in marks)
+            ours = f"CHATBRIDGE_CONFIG={folder}/".encode() in (each / "environ").read_bytes()
             if line and int(each.name) != os.getpid() and (ours or str(folder) in line):
                 found[int(each.name)] = line.strip()
     return found

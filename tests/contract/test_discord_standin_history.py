@@ -95,6 +95,47 @@ async def test_a_thread_can_stand_alone(rest: Rest, help_id: str) -> None:
     assert (await rest("GET", f"/channels/{help_id}/threads/archived/public")).status == 200
 
 
+async def test_an_archived_thread_is_listed_apart_until_somebody_posts_in_it(
+    standin: DiscordStandin, rest: Rest, help_id: str
+) -> None:
+    threads = []
+    for n in range(3):
+        root = await posted(rest, help_id, f"root {n}")
+        path = f"/channels/{help_id}/messages/{root['id']}/threads"
+        threads.append((await rest("POST", path, {"name": "about it"})).body["id"])
+        inside = await posted(rest, threads[-1], "inside")
+        await standin.act({"do": "archive", "thread": threads[-1]})
+    active = f"/guilds/{standin.workspace.guild_id}/threads/active"
+    archived = f"/channels/{help_id}/threads/archived/public"
+    assert (await rest("GET", active)).body["threads"] == []
+    page = (await rest("GET", archived, params={"limit": "2"})).body
+    assert [one["id"] for one in page["threads"]] == threads[:0:-1]
+    assert page["has_more"]
+    told = page["threads"][-1]["thread_metadata"]
+    assert told["archived"]
+    rest_of = {"before": told["archive_timestamp"]}
+    page = (await rest("GET", archived, params=rest_of)).body
+    assert ([one["id"] for one in page["threads"]], page["has_more"]) == (threads[:1], False)
+    path = f"/channels/{threads[-1]}/messages/{inside['id']}"
+    assert (await rest("PATCH", path, {"content": "x"})).code == 50083
+    assert (await rest("PUT", f"{path}/reactions/✅/@me")).code == 50083
+    await posted(rest, threads[-1], "open again")
+    assert [one["id"] for one in (await rest("GET", active)).body["threads"]] == threads[2:]
+    assert len((await rest("GET", archived)).body["threads"]) == 2
+
+
+async def test_archived_threads_need_the_right_to_read_history_and_a_real_moment(
+    standin: DiscordStandin, rest: Rest, help_id: str
+) -> None:
+    path = f"/channels/{help_id}/threads/archived/public"
+    assert (await rest("GET", path, params={"before": "yesterday"})).code == 50035
+    assert (await rest("GET", path, params={"limit": "1"})).code == 50035
+    await standin.act({"do": "channel", "channel": "help", "denied": 1 << 16})
+    assert (await rest("GET", path)).code == 50013
+    with pytest.raises(KeyError):
+        await standin.act({"do": "archive", "thread": help_id})
+
+
 async def test_reactions_are_given_counted_and_taken_back(
     standin: DiscordStandin, rest: Rest, help_id: str
 ) -> None:
@@ -108,6 +149,7 @@ async def test_reactions_are_given_counted_and_taken_back(
     found = (await rest("GET", path)).body["reactions"][0]
     assert (found["emoji"]["name"], found["count"], found["me"]) == ("✅", 2, True)
     assert len((await rest("GET", f"{path}/reactions/✅")).body) == 2
+    assert (await rest("GET", f"{path}/reactions/✅?type=1")).body == []
     assert standin.seen("help")[-1].reactions == {"white_check_mark": ["ada", "chatbridge"]}
     assert (await rest("DELETE", f"{path}/reactions/✅/@me")).status == 204
     assert standin.seen("help")[-1].reactions == {"white_check_mark": ["ada"]}

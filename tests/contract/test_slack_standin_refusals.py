@@ -169,7 +169,7 @@ async def test_the_largest_allowed_message_passes(client: AsyncWebClient, help_:
         ),
     ],
 )
-async def test_every_method_refuses_with_slacks_codes(  # noqa: PLR0917
+async def test_every_method_refuses_with_slacks_codes(
     standin: SlackStandin,
     client: AsyncWebClient,
     remote: Remote,
@@ -235,7 +235,7 @@ async def test_other_methods_have_their_tier() -> None:
         ("ratelimit", 429, "ratelimited", 0),
     ],
 )
-async def test_faults_answer_instead(  # noqa: PLR0917
+async def test_faults_answer_instead(
     client: AsyncWebClient,
     remote: Remote,
     help_: str,

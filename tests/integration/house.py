@@ -18,7 +18,7 @@ from sqlmodel import func, select
 from adapters import load, names
 from adapters.standin import Remote
 from bridge.migrations import upgrade
-from bridge.models import Account, Delivery, Message, Status, Worker
+from bridge.models import Delivery, Message, Status, Worker
 from bridge.store import Store
 from tasks.standins import section
 from tasks.wiring import open_house
@@ -97,10 +97,20 @@ class House:
         with self.store.reading() as session:
             return bool(session.exec(select(Worker.id).where(Worker.role == role)).first())
 
-    def listening(self) -> bool:
-        """Whether the listeners know every account."""
+    async def listening(self) -> bool:
+        """Whether the listeners hear what is said on every platform; something is said to see."""
+        for remote in self.remotes.values():
+            await remote.post("linus", "general", "Can you hear me")
+        await asyncio.sleep(0.2)
         with self.store.reading() as session:
-            return len(session.exec(select(Account)).all()) == len(self.remotes)
+            heard = session.exec(select(Message.account).distinct()).all()
+        return set(heard) == set(self.remotes)
+
+    async def ready(self, *roles: str) -> None:
+        """Wait until the listeners hear, and a process of each of these roles has joined."""
+        await self.until(self.listening, "the listeners hear")
+        for role in roles:
+            await self.until(lambda role=role: self.alive(role), f"a {role} lives")
 
     def stored(self, *texts: str) -> bool:
         """Whether messages with these texts are there."""

@@ -84,13 +84,6 @@ def _url(origin: House) -> str:
     return EmbeddedBroker(opened.state).url if url == "embedded" else url
 
 
-async def ready(origin: House, *roles: str) -> None:
-    """Listeners hear; workers or schedulers have joined."""
-    await origin.until(origin.listening, "the listeners know their accounts")
-    for role in roles:
-        await origin.until(lambda role=role: origin.alive(role), f"a {role} lives")
-
-
 async def post(origin: House, person: str, number: int) -> dict[str, str]:
     """Somebody posts once on every platform; the text for each."""
     texts = {}
@@ -129,7 +122,7 @@ async def test_every_message_brings_one_notification_five_seconds_after_its_own_
     origin: House,
 ) -> None:
     origin.start("up")
-    await ready(origin, "worker", "scheduler")
+    await origin.ready("worker", "scheduler")
     for number in range(6):
         await post(origin, ("ada", "grace")[number % 2], number)
         await asyncio.sleep(0.3)  # people take their time; nothing waits for this
@@ -148,7 +141,8 @@ def _looked_at(origin: House, sent: int) -> None:
     [sweep] = [one for one in origin.ask("schedules") if one["name"] == "sweep"]
     assert sweep["schedule"] == "every 10s"
     status = origin.ask("status")
-    assert (status["messages"], status["sent"], status["owed"]) == (sent, sent, 0)
+    assert status["messages"] > sent
+    assert (status["sent"], status["owed"]) == (sent, 0)
     assert (status["workers"], status["schedulers"]) == (1, 1)
     with sqlite3.connect(origin.folder / "results.sqlite") as results:
         rows = results.execute("SELECT status, count(*) FROM celery_taskmeta GROUP BY 1").fetchall()
@@ -159,24 +153,25 @@ def _looked_at(origin: House, sent: int) -> None:
 async def test_the_sweep_finds_what_lost_its_bell_before_a_worker_came(origin: House) -> None:
     origin.start("listen")
     origin.start("scheduler")
-    await ready(origin, "scheduler")
+    await origin.ready("scheduler")
     texts = await post(origin, "ada", 1)
     await origin.until(lambda: origin.stored(*texts.values()), "the messages are stored")
     await origin.until(lambda: _forget(_url(origin)), "bells wait, and are lost")
     origin.start("worker")
-    began = time.time()
+    await origin.until(lambda: origin.alive("worker"), "a worker lives")
+    joined = time.time()
     await origin.until(lambda: all_told(origin), "all is told")
     pairs = await told(origin)
     assert min(late(pairs)) >= 0
-    moments = [note.at for each in pairs.values() for _, note in each if note]
-    assert max(moments) < max(began, *(m for m in moments)) + SWEEP + SOON
+    told_at = max(note.at for each in pairs.values() for _, note in each if note)
+    assert told_at < joined + DELAY + SWEEP + SOON
 
 
 async def test_a_broker_that_forgets_everything_while_all_run_delays_by_a_sweep_at_most(
     origin: House,
 ) -> None:
     origin.start("up")
-    await ready(origin, "worker", "scheduler")
+    await origin.ready("worker", "scheduler")
     await post(origin, "ada", 1)
     await origin.until(lambda: all_told(origin), "the first is told")
     for number in (2, 3):

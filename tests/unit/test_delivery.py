@@ -224,3 +224,20 @@ def test_the_hot_statements_use_their_indexes(owing: Store) -> None:
     assert "message_thread" in text
     assert "message_reply" in text
     assert "SCAN delivery\n" not in text
+
+
+def test_what_is_given_up_is_told_to_the_admins_once_an_hour_and_lane(owing: Store) -> None:
+    from bridge.lanes import ensure_lanes
+    from bridge.messages import ChannelRef
+
+    with owing.transaction() as session:
+        admin = ChannelRef("acme", "C-admin")
+        admin_lane = ensure_lanes(session, [admin])[admin]
+    jobs = take_turn(owing, rung=ids(owing)).jobs
+    while jobs:
+        gone = [Settlement(job, GiveUp("archived")) for job in jobs if job.lane != admin_lane]
+        with owing.transaction() as session:
+            jobs = turn(session, "one", gone, [], [], LATER, admin_lane=admin_lane).jobs
+    notices = [row for row in deliveries(owing) if row.kind == "notice"]
+    assert [row.lane for row in notices] == [admin_lane, admin_lane]
+    assert all("archived" in row.body for row in notices)

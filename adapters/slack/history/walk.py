@@ -15,8 +15,8 @@ from adapters.slack.payload import MICROSECONDS, JsonDict, ts_of
 OVERLAP = 60 * 10**MICROSECONDS
 """What was posted in the minute before may have been on its way."""
 LATEST = 10**16 - 1
-"""The latest moment a ts can name. It is always given: with `oldest` alone Slack turns around and
-begins with the oldest messages."""
+"""The latest moment a ts can name. It is always given: with `oldest` alone Slack has been seen to
+begin with the oldest messages."""
 REPLIES = (0, -1)
 """`start` and `end` of a page of replies."""
 

@@ -1,0 +1,1 @@
+"""What our processes show over HTTP."""

@@ -1,0 +1,1 @@
+"""Real processes under seeded trouble, with the stand-ins as judges of what came through."""
