@@ -101,6 +101,13 @@ def reading_from(session: Session, channel: Behind, now: datetime) -> tuple[int,
     return after, min(after, after if root is None else root - 1)
 
 
+def end_of(session: Session, channel: Behind, now: datetime) -> tuple[int, int]:
+    """The same as `reading_from`, for reading only the end of a channel once more."""
+    _, roots = reading_from(session, channel, now)
+    cursor = session.scalar(select(CHANNEL.c.cursor).where(*_is(channel.channel)))
+    return cursor or channel.cursor, roots
+
+
 def reached(session: Session, channel: ChannelRef, position: int) -> None:
     """Move the cursor of a channel that is being read up."""
     session.execute(

@@ -78,7 +78,8 @@ class History(Protocol):
 
         First the channel itself, oldest first, beginning a minute before `after` for what was on
         its way then; next the replies later than that in threads whose root is not older than the
-        position `roots_after`. A page can be handed over as soon as it is read.
+        position `roots_after`. A page can be handed over as soon as it is read. The iterator goes
+        on where it was when it is asked again after a RateLimitedError; some wait by themselves.
         """
 
     async def close(self) -> None:

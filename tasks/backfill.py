@@ -1,7 +1,8 @@
 """Reads up what was missed: after every gap, channel by channel, through the same intake."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+import contextlib
+from collections.abc import AsyncIterator, Callable, Coroutine
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,10 +12,12 @@ from bridge import cursors
 from bridge.cursors import Behind
 from bridge.errors import PermanentError, RateLimitedError, SendError, StoreError
 from bridge.intake import Intake
-from bridge.ports import History
+from bridge.messages import Page
 from tasks.bells import Bells
 from tasks.wiring import Account, jitter
 
+LAG_SECONDS = 10.0
+"""A platform's history may lag behind what was posted: it is read once more after so long."""
 _LONGEST_PAUSE = 60.0
 
 Run = Callable[..., Coroutine[Any, Any, Any]]
@@ -32,6 +35,7 @@ class Backfill:
         self._run = run
         self._bells = bells
         self._wanted = asyncio.Event()
+        self._history = account.history()
 
     def request(self) -> None:
         """There is a gap to be closed."""
@@ -39,53 +43,67 @@ class Backfill:
 
     async def run(self) -> None:
         """Close gaps until cancelled."""
+        try:
+            await self._run_on()
+        finally:
+            await self._history.close()
+
+    async def _run_on(self) -> None:
         failures = 0
         self.request()  # a gap may be left from before
         while True:
             await self._wanted.wait()
             self._wanted.clear()
             try:
-                await self._close_gaps()
+                closed = await self._close_gaps()
                 failures = 0
+                await self._look_again(closed)
             except (SendError, StoreError) as error:
                 failures += 1
                 wait = min(2.0**failures, _LONGEST_PAUSE) * (0.5 + 0.5 * jitter())
-                if isinstance(error, RateLimitedError):
-                    wait = error.retry_after
                 log.warning("backfill waits", account=self._account.name, reason=str(error))
                 await asyncio.sleep(wait)
                 self.request()
 
-    async def _close_gaps(self) -> None:
+    async def _close_gaps(self) -> list[Behind]:
         behind: list[Behind] = await self._run(self._behind)
         if not behind:
-            return
+            return []
         log.info("backfill", account=self._account.name, channels=len(behind))
-        history = self._account.history()
         read = 0
-        try:
-            for done, channel in enumerate(behind, start=1):
-                read += await self._read_up(history, channel)
-                log.info(
-                    "caught up",
-                    account=self._account.name,
-                    channel=channel.name or channel.channel.id,
-                    done=f"{done}/{len(behind)}",
-                    messages=read,
-                )
-        finally:
-            await history.close()
+        for done, channel in enumerate(behind, start=1):
+            read += await self._read_up(channel)
+            log.info(
+                "caught up",
+                account=self._account.name,
+                channel=channel.name or channel.channel.id,
+                done=f"{done}/{len(behind)}",
+                messages=read,
+            )
+        return behind
 
-    async def _read_up(self, history: History, behind: Behind) -> int:
+    async def _look_again(self, closed: list[Behind]) -> None:
+        """Read the ends of these channels once more, unless another gap has to be closed first."""
+        if not closed:
+            return
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._wanted.wait(), LAG_SECONDS)
+            return
+        for one in closed:
+            after, roots_after = await self._run(self._end_of, one)
+            with contextlib.suppress(PermanentError):
+                async for page in self._pages(one, after, roots_after):
+                    taken = await self._run(self._intake.take, page.events, _now())
+                    self._bells.ring(taken.owed)
+
+    async def _read_up(self, behind: Behind) -> int:
         """Read one channel to its end, then let the rules judge; returns the messages read."""
         read = 0
         after, roots_after = await self._run(self._reading_from, behind)
         try:
-            async for page in history.missed(behind.channel, after, roots_after):
+            async for page in self._pages(behind, after, roots_after):
                 taken = await self._run(self._intake.read_up, behind.channel, page, _now())
                 read += taken.stored
-        except RateLimitedError:
-            raise
         except PermanentError as error:
             # what cannot be read cannot be waited for: what was heard is judged as it is
             log.warning(
@@ -100,9 +118,26 @@ class Backfill:
             self._bells.ring(taken.owed)
         return read
 
+    async def _pages(self, behind: Behind, after: int, roots_after: int) -> AsyncIterator[Page]:
+        """The pages of history, however long the platform makes us wait for them."""
+        pages = self._history.missed(behind.channel, after, roots_after)
+        while True:
+            try:
+                page = await anext(pages)
+            except StopAsyncIteration:
+                return
+            except RateLimitedError as error:
+                await asyncio.sleep(error.retry_after)
+            else:
+                yield page
+
     def _behind(self) -> list[Behind]:
         with self._intake.store.reading() as session:
             return cursors.behind(session, self._account.name)
+
+    def _end_of(self, behind: Behind) -> tuple[int, int]:
+        with self._intake.store.reading() as session:
+            return cursors.end_of(session, behind, _now())
 
     def _reading_from(self, behind: Behind) -> tuple[int, int]:
         with self._intake.store.reading() as session:

@@ -10,7 +10,7 @@ import structlog
 from celery import Celery
 
 from bridge.errors import BridgeError
-from tasks import broker
+from tasks import broker, metrics
 from tasks.celery import HORIZON_SECONDS
 
 LANES_PER_BELL = 100
@@ -72,8 +72,10 @@ class Bells:
                         "tasks.deliver", args=[lanes], eta=at, producer=producer, retry=False
                     )
             self.rung += len(rings)
+            metrics.bells_rung.inc(len(rings))
         except Exception as error:  # noqa: BLE001  (whatever the transport raises, the sweep helps)
             self.lost += len(rings)
+            metrics.bells_lost.inc(len(rings))
             log.warning("bells lost", bells=len(rings), reason=str(error))
             self._reconnect()
 

@@ -8,6 +8,7 @@ from celery.loaders.app import AppLoader
 
 from bridge.errors import BridgeError
 from tasks import broker, engine, logs
+from tasks.web.health import Health, serve_in_thread
 from tasks.wiring import House, this_house
 
 QUEUE = "chatbridge"
@@ -18,6 +19,8 @@ VISIBILITY_SECONDS = 600
 
 
 log = structlog.get_logger(__name__)
+
+_servers: list[Health] = []
 
 
 class Loader(AppLoader):  # type: ignore[misc]
@@ -93,6 +96,18 @@ def _join(**_: Any) -> None:
         log.warning("joins at the first bell", reason=str(error))
 
 
+@signals.worker_ready.connect  # type: ignore[untyped-decorator]
+def _tell(**_: Any) -> None:
+    """Answer /healthz, /readyz and /metrics, where config says so."""
+    try:
+        server = serve_in_thread(this_house(), "worker")
+    except BridgeError as error:
+        log.warning("nobody can ask for our health", reason=str(error))
+        return
+    if server:
+        _servers.append(server)
+
+
 @signals.worker_shutting_down.connect  # type: ignore[untyped-decorator]
 def _stop_taking_lanes(**_: Any) -> None:
     engine.hold()
@@ -103,6 +118,8 @@ def _stop_taking_lanes(**_: Any) -> None:
 def _hand_back(**_: Any) -> None:
     # Celery's warm shutdown waits for tasks only, and ours are done before anything is sent
     engine.stop()
+    while _servers:
+        _servers.pop().stop()
 
 
 @signals.setup_logging.connect  # type: ignore[untyped-decorator]

@@ -81,8 +81,18 @@ def listen(
 ) -> None:
     """Take messages in, from all accounts or only the named ones."""
     from tasks.listen import listen as run
+    from tasks.watched import connections
+    from tasks.web.health import serving
 
-    _run(run(_house(config), accounts or ()))
+    house = _house(config)
+    names = accounts or house.accounts
+    probes = {f"listener {name}": connections.probe(name) for name in names}
+
+    async def tell_and_listen() -> None:
+        async with serving(house, "listen", probes):
+            await run(house, accounts or ())
+
+    _run(tell_and_listen())
 
 
 @app.command()

@@ -18,9 +18,12 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from bridge.attempt import Moot, Verdict
+from bridge.delivery import Turn
 from bridge.intake import Taken
-from bridge.messages import Edited, Event, Gap, PersonNamed, Shown
+from bridge.messages import Edited, Event, Gap, PersonNamed, Receipt, Shown
 from bridge.pending import Pending
+from bridge.retry import Again, GiveUp, Hold
 from tasks.depths import Depths, Labels
 
 LATE_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 14400)
@@ -71,11 +74,28 @@ def count_taken(batch: Iterable[Event], taken: Taken) -> None:
     quarantined.inc(taken.quarantined)
 
 
-def count_sent(job: Pending, at: datetime) -> None:
-    """Count a receipt, and how late it came."""
-    account = job.target.account
-    sent.labels(account).inc()
-    lateness.labels(account).observe(max((at - job.due_at).total_seconds(), 0.0))
+def count_verdict(job: Pending, verdict: Verdict, at: datetime) -> None:
+    """Count how an attempt ended. What a turn ends by itself is counted by `count_turn`."""
+    account, rows = job.target.account, (job, *job.others)
+    match verdict:
+        case Receipt():
+            sent.labels(account).inc(len(rows))
+            for row in rows:
+                lateness.labels(account).observe(max((at - row.due_at).total_seconds(), 0.0))
+        case Again():
+            retried.labels(account).inc()
+        case GiveUp():
+            dead.inc(len(rows))
+        case Hold():
+            held.inc(len(rows))
+        case Moot():
+            cancelled.inc()
+
+
+def count_turn(done: Turn) -> None:
+    """Count what a turn ended without an attempt."""
+    cancelled.inc(done.cancelled)
+    dead.inc(done.dead)
 
 
 def account_of(event: Event) -> str:

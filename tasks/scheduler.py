@@ -5,6 +5,7 @@ that a tick does may safely be done twice.
 """
 
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -27,11 +28,14 @@ from tasks import broker
 from tasks.bells import Bells
 from tasks.celery import QUEUE
 from tasks.life import Life
+from tasks.web.health import Probes, serve_in_thread
 from tasks.wiring import House, zone_of
 
 MOST_WAITING_BELLS = 1000
 """With so many bells unheard, no worker is there, and more would only pile up."""
 ROLE = "scheduler"
+_TICKS_MISSED = 3
+_LONGEST_TICK = 30.0
 
 log = structlog.get_logger(__name__)
 
@@ -60,6 +64,7 @@ class Ticker:
         self._bells = Bells(app)
         self._life = Life(house.store, ROLE)
         self._ticks = threading.Lock()
+        self._ticked = time.monotonic()
 
     def start(self) -> None:
         """Join the living. Raises StoreError when the store is away or not migrated."""
@@ -75,9 +80,16 @@ class Ticker:
         except StoreError as error:
             log.warning("store away", reason=str(error))
 
+    def late(self) -> str:
+        """Whether ticks do not come any more; a probe, see tasks/watched.py."""
+        since = time.monotonic() - self._ticked
+        allowed = max(_TICKS_MISSED * self._house.settings.scheduler.sweep, _LONGEST_TICK)
+        return f"has not ticked for {since:.0f} s" if since > allowed else ""
+
     def tick(self) -> None:
         """Show life, and sweep if we lead. Never raises: the next tick tries again."""
         with self._ticks:
+            self._ticked = time.monotonic()
             try:
                 if self._leads():
                     broker.revive()
@@ -141,6 +153,7 @@ def run(house: House, app: Celery, until: threading.Event) -> None:
     """Tick until the event is set."""
     ticker = Ticker(house, app)
     ticker.start()
+    health = serve_in_thread(house, ROLE, Probes(alive={"clock": ticker.late}))
     clock = BackgroundScheduler(
         timezone=UTC,
         job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
@@ -159,6 +172,8 @@ def run(house: House, app: Celery, until: threading.Event) -> None:
     finally:
         clock.shutdown(wait=True)
         ticker.stop()
+        if health:
+            health.stop()
 
 
 def _is_due(rule: DigestRule, watermark: datetime | None, now: datetime) -> bool:

@@ -22,6 +22,7 @@ from bridge.rules import NotificationRule, RuleBook, Snapshot, When
 from bridge.settings import DigestSettings, NotificationSettings, Settings
 from bridge.store import Store
 from tasks.problems import Problems, of_options
+from tasks.watched import WatchedHistory, WatchedListener, WatchedSender
 
 CONFIG_VARIABLE = "CHATBRIDGE_CONFIG"
 DEFAULT_CONFIG = "config.toml"
@@ -40,15 +41,15 @@ class Account:
 
     def listener(self) -> Listener:
         """A new way in."""
-        return self.adapter.listener(self.name, self.options)
+        return WatchedListener(self.adapter.listener(self.name, self.options), self.name)
 
     def sender(self) -> Sender:
         """A new way out."""
-        return self.adapter.sender(self.name, self.options)
+        return WatchedSender(self.adapter.sender(self.name, self.options), self.name)
 
     def history(self) -> History:
         """What the platform remembers."""
-        return self.adapter.history(self.name, self.options)
+        return WatchedHistory(self.adapter.history(self.name, self.options), self.name)
 
     def directory(self) -> Directory:
         """A new way to ask for names."""

@@ -76,6 +76,8 @@ def shown(
     if name:
         told["member"] = {"nick": name}
     message = posted(account, told, known)
+    if not data.get("reactions"):
+        reactions = ()  # history names no people, but it does say when there are none
     return Shown(message, at, edited_at(data), reactions) if message else None
 
 

@@ -11,7 +11,6 @@ from bridge.settings.source import KeyPath
 LATER: dict[tuple[str, ...], tuple[str, ...]] = {
     # key path (* is every entry): the entries of its list that are meant; none: any use of it
     ("store", "retention"): (),
-    ("metrics", "listen"): (),
     ("notifications", "*", "when", "authors"): (),
     ("notifications", "*", "when", "thread"): (),
     ("notifications", "*", "when", "has"): (),

@@ -3,12 +3,12 @@
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
-from typing import Any, TypeAlias
+from typing import Any
 
 import structlog
 from aiohttp import web
@@ -18,15 +18,13 @@ from bridge.migrations import require_current
 from tasks import broker, metrics
 from tasks.depths import Depths, read_depths
 from tasks.logs import cleaner
+from tasks.watched import Probe
 from tasks.web.port import bound, url_of
 from tasks.wiring import House
 
 LOOK_SECONDS = 1.0
 """So long each look may take; what has not answered by then counts as not well."""
 _STOP_SECONDS = 5.0
-
-Probe: TypeAlias = Callable[[], str]
-"""Says what is wrong, or "" where all is well. Runs in a thread of its own and may take long."""
 
 log = structlog.get_logger(__name__)
 
@@ -51,32 +49,6 @@ def pulse(loop: asyncio.AbstractEventLoop) -> Probe:
         return "" if answered.wait(LOOK_SECONDS) else f"has been busy for {LOOK_SECONDS:g} s"
 
     return look
-
-
-class Connections:
-    """Which accounts are heard at the moment. May be told and asked from any thread."""
-
-    def __init__(self) -> None:
-        self._away: dict[str, str] = {}
-
-    def expect(self, account: str) -> None:
-        """An account that is to be heard."""
-        self._away[account] = "not connected yet"
-
-    def heard(self, account: str) -> None:
-        """The account's listener is connected."""
-        self._away[account] = ""
-
-    def lost(self, account: str, reason: str) -> None:
-        """The account's listener has lost its connection."""
-        self._away[account] = reason
-
-    def probes(self) -> dict[str, Probe]:
-        """A probe for each account that is to be heard."""
-        return {f"listener {name}": self._probe(name) for name in self._away}
-
-    def _probe(self, account: str) -> Probe:
-        return lambda: self._away[account]
 
 
 class Health:
@@ -203,6 +175,18 @@ def serve_in_thread(house: House, role: str, probes: Probes | None = None) -> He
     return server
 
 
+@contextlib.asynccontextmanager
+async def serving(house: House, role: str, ready: Mapping[str, Probe]) -> AsyncIterator[None]:
+    """Tell of a process whose work runs on this loop, as long as the block lasts."""
+    loop = asyncio.get_running_loop()
+    server = serve_in_thread(house, role, Probes({"loop": pulse(loop)}, ready))
+    try:
+        yield
+    finally:
+        if server:
+            await asyncio.to_thread(server.stop)
+
+
 def store_probe(house: House) -> str:
     """Looks whether the store can be read and is as this program needs it."""
     require_current(house.store)
@@ -217,7 +201,9 @@ def broker_probe(house: House) -> str:
         url, connect_timeout=LOOK_SECONDS, transport_options=options
     )
     with connection:
-        connection.ensure_connection(max_retries=1, timeout=LOOK_SECONDS)
+        connection.ensure_connection(  # type: ignore[no-untyped-call]
+            max_retries=1, timeout=LOOK_SECONDS
+        )
     return ""
 
 

@@ -1,6 +1,8 @@
 """A whole bridge, run by our own commands against the stand-ins, and what it keeps and sends."""
 
 import contextlib
+import math
+import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Self
@@ -42,18 +44,21 @@ class Bridge:
             yield process
 
     async def hears(self, *accounts: str) -> None:
-        """Wait until what is said on these accounts arrives."""
-        known = len(self.messages())
-
-        async def heard() -> bool:
-            new = {one.account for one in self.messages()[known:]}
-            for name in set(accounts) - new:
-                await self.far.remotes[name].post("ada", "random", PROBE)
-            return not set(accounts) - new
-
+        """Wait until what is said from now on arrives from these accounts."""
         for name in accounts:
             with contextlib.suppress(ValueError):  # it is there already
                 await self.far.remotes[name].act("channel", channel="random")
+        known, said_at = len(self.messages()), -math.inf
+
+        async def heard() -> bool:
+            nonlocal said_at
+            deaf = set(accounts) - {one.account for one in self.messages()[known:]}
+            if deaf and time.monotonic() - said_at > 1:
+                said_at = time.monotonic()
+                for name in deaf:
+                    await self.far.remotes[name].post("ada", "random", PROBE)
+            return not deaf
+
         await eventually(heard, "the listeners hear")
 
     def messages(self) -> Sequence[Message]:

@@ -32,9 +32,11 @@ _log = logging.getLogger(__name__)
 class DiscordHistory:
     """Reads for one account, over REST alone. Logs in on first use, on the loop that uses it."""
 
-    def __init__(self, account: str, settings: DiscordSettings) -> None:
+    def __init__(self, account: str, settings: DiscordSettings, *, patient: bool = False) -> None:
         self._account = account
-        self._reader = Reader(account, settings)
+        self._settings = settings
+        self._reader = Reader(account, settings, patient=patient)
+        self._backlog: DiscordHistory | None = self if patient else None
         self._surroundings = Surroundings(self._reader)
         self._searched: dict[tuple[str, str], int] = {}
 
@@ -76,13 +78,18 @@ class DiscordHistory:
             return (Deleted(ChannelRef(self._account, home), native_id, int(native_id), at),)
         return (*self._shown([message], known, at, reactions), *self._shown(replies, known, at))
 
-    async def missed(
-        self, channel: ChannelRef, after: int, roots_after: int
-    ) -> AsyncIterator[Page]:
+    def missed(self, channel: ChannelRef, after: int, roots_after: int) -> AsyncIterator[Page]:
         """All that history shows of a channel later than the position `after`, oldest first.
 
-        Raises PermanentError where the bot may not read history.
+        Waits out rate limits. Raises PermanentError where the bot may not read history.
         """
+        if self._backlog is None:
+            self._backlog = DiscordHistory(self._account, self._settings, patient=True)
+        return self._backlog._missed(channel, after, roots_after)  # noqa: SLF001  (its own kind)
+
+    async def _missed(
+        self, channel: ChannelRef, after: int, roots_after: int
+    ) -> AsyncIterator[Page]:
         home, since = await self._reader.place(channel), earlier(after, OVERLAP)
         known = await self._surroundings.around(home)
         place = known.places[home]
@@ -99,6 +106,8 @@ class DiscordHistory:
     async def close(self) -> None:
         """Give back connections. Safe to call twice."""
         await self._reader.close()
+        if self._backlog and self._backlog is not self:
+            await self._backlog.close()
 
     async def _search(
         self, key: str, place: str, after: str, fits: Callable[[JsonDict], bool]

@@ -14,7 +14,7 @@ from adapters.discord.payload import JsonDict, maybe, need, part
 from adapters.discord.rest import Rest
 from adapters.discord.settings import DiscordSettings
 from adapters.discord.snowflakes import DISCORD_EPOCH, moment_of
-from bridge.errors import PermanentError, RetryableError
+from bridge.errors import PermanentError, RateLimitedError, RetryableError
 from bridge.messages import ChannelRef
 
 CUT_SECONDS = 10.0
@@ -32,10 +32,14 @@ class Gone(PermanentError):  # noqa: N818 - an answer, and often the one that is
 
 
 class Reader:
-    """Reads for one account. Raises only SendError and its kinds; Gone for what is no more."""
+    """Reads for one account. Raises only SendError and its kinds; Gone for what is no more.
 
-    def __init__(self, account: str, settings: DiscordSettings) -> None:
+    A patient one waits out rate limits instead of raising RateLimitedError.
+    """
+
+    def __init__(self, account: str, settings: DiscordSettings, *, patient: bool = False) -> None:
         self._account = account
+        self._patient = patient
         self._rest = Rest(settings)
 
     async def me(self) -> str:
@@ -154,7 +158,13 @@ class Reader:
 
     async def _get(self, path: str, params: Mapping[str, str] | None = None, **ids: str) -> Any:
         where = f"{self._account}:{ids.get('channel_id', '')}".rstrip(":")
-        return await self._asked(where, self._call(Route("GET", path, **ids), params or {}))
+        while True:
+            try:
+                return await self._asked(where, self._call(Route("GET", path, **ids), params or {}))
+            except RateLimitedError as error:
+                if not self._patient:
+                    raise
+                await asyncio.sleep(error.retry_after)
 
     async def _call(self, route: Route, params: Mapping[str, str]) -> Any:
         return await (await self._rest.api()).request(route, params=params)
