@@ -412,7 +412,7 @@ async def test_history_tells_the_same_of_a_message_as_the_gateway(
     assert len(live) == 4
     found = await pages(history, far.channel("help"), int(root) - 1)
     shown = [one for page in found for one in page.events if isinstance(one, Shown)]
-    assert all(one.reactions is None for one in shown)
+    assert all(not one.reactions for one in shown)
     told = {one.message.native_id: one.message for one in shown}
     echo = live[-1]
     assert (echo.key, echo.by_bot) == ("k7", True)

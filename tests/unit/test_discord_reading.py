@@ -87,7 +87,7 @@ def test_history_lacks_guild_and_name_and_gets_them_from_what_is_known(known: Kn
     assert found.message.author_name == "Countess"
     assert found.message.link == f"https://discord.com/channels/{GUILD}/{CHANNEL}/{MESSAGE}"
     assert not found.message.private
-    assert (found.at, found.edited_at, found.reactions) == (AT, None, None)
+    assert (found.at, found.edited_at, found.reactions) == (AT, None, ())
 
 
 def test_a_name_nobody_told_is_the_persons_own(known: Known) -> None:

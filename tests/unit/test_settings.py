@@ -222,7 +222,6 @@ def test_what_cannot_be_carried_out_yet_is_named_with_its_line(read: Write) -> N
     assert all("cannot carry it out yet" in line for line in lines)
     assert [line.split(": ")[:2] for line in lines] == [
         [at("retention"), "store.retention"],
-        [at("listen"), "metrics.listen"],
         [at("count"), "notifications[0].count"],
         [at("unless"), "notifications[0].unless[2]"],
         [at("quiet_hours"), "notifications[0].quiet_hours"],
