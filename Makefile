@@ -2,9 +2,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
+SEED ?=
+PAIR ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-check test lint format setup setup-dev lock clean
+.PHONY: help demo demo-check test lint chaos soak format setup setup-dev lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -23,6 +25,12 @@ lint: .venv/dev ## style, types, and the way imports go
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+
+chaos: .venv/dev ## kill, cut and delay everything at random, then count: make chaos SEED=7 PAIR=sqlite-valkey
+	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(PAIR),--pair $(PAIR)) $(ARGS)
+
+soak: .venv/dev ## ten minutes of steady load: memory, queue and rows must stay flat
+	@$(BIN)/python -m tests.chaos.soak $(ARGS)
 
 format: .venv/dev ## put the code into form
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .

@@ -73,18 +73,18 @@ def add_posts(
         where=~old.posted,
     ).returning(*trigger_columns())
     new_rows = session.execute(statement, sorted(rows, key=_row_key)).all()
-    return len(new_rows), triggers(new_rows)
+    return len(new_rows), triggers(row for row in new_rows if row.judged)
 
 
 def trigger_columns() -> tuple[Column[Any], ...]:
     """The columns that `triggers` reads."""
     names = ("id", "account", "channel", "native_id", "author", "text", "sent_at", "mentions")
-    flags = ("by_bot", "private", "own", "judged", "deleted_at")
+    flags = ("position", "by_bot", "private", "own", "judged", "deleted_at")
     return tuple(MESSAGE.c[name] for name in (*names, *flags))
 
 
 def triggers(rows: Iterable[Any]) -> list[Trigger]:
-    """Messages for rules to look at: by others, still there, in channels that are caught up."""
+    """Messages for rules to look at: by others, and still there."""
     return [
         Trigger(
             id=row.id,
@@ -96,9 +96,10 @@ def triggers(rows: Iterable[Any]) -> list[Trigger]:
             mentions=unpacked(row.mentions),
             by_bot=row.by_bot,
             private=row.private,
+            position=row.position,
         )
         for row in rows
-        if row.judged and not row.own and row.deleted_at is None
+        if not row.own and row.deleted_at is None
     ]
 
 
@@ -178,17 +179,27 @@ def apply_reactions(session: Session, reactions: Iterable[Reacted]) -> None:
 
 
 def show(session: Session, events: Sequence[Event], now: datetime, own: Own) -> None:
-    """Write how a message and its replies stand, as their platform shows them; rules judge later.
+    """Write how a message and its replies stand, as their platform shows them.
 
-    For whoever looks before sending: new posts among them are left to the next backfill.
+    For whoever looks before sending. A post that is new to us is not whole until it is heard or
+    read up: rules judge it then.
     """
     shown = [event for event in events if isinstance(event, Shown)]
-    posts = [one.message for one in shown]
-    add_posts(session, posts, now, own, {post.channel for post in posts})
+    _foresee(session, [one.message for one in shown], now, own)
     edits = [Edited(one.message, one.edited_at) for one in shown if one.edited_at]
     apply_edits(session, edits, now, own)
     apply_deletes(session, [event for event in events if isinstance(event, Deleted)], now)
     show_reactions(session, shown)
+
+
+def _foresee(session: Session, posts: Sequence[Posted], now: datetime, own: Own) -> None:
+    rows = [
+        _message_row(post, now, own=own(post.author)) | {"posted": False}
+        for post in _latest(posts, message_key)
+    ]
+    if rows:
+        insert = insert_into(session, Message).on_conflict_do_nothing(index_elements=_KEY)
+        session.execute(insert, sorted(rows, key=_row_key))
 
 
 def show_reactions(session: Session, shown: Iterable[Shown]) -> None:

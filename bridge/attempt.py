@@ -3,7 +3,7 @@
 Doors only: `resolve` talks to the platform through its ports; retry.py judges what failed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol, TypeAlias
@@ -11,23 +11,33 @@ from typing import Protocol, TypeAlias
 from bridge import render, richtext
 from bridge.errors import PermanentError, RateLimitedError, SendError
 from bridge.messages import Event, Limits, Outbound, Receipt
-from bridge.pending import Pending
+from bridge.pending import UNKNOWN, Pending
 from bridge.ports import History, Sender
-from bridge.retry import SURE_SECONDS, Again, GiveUp, Hold
-from bridge.rules import no_longer_matters
+from bridge.retry import LONGEST_LIMIT, SURE_SECONDS, Again, GiveUp, Hold
 
 RESEND, HOLD = "resend", "hold"
 DIGEST = "digest"
 _MARGIN_SECONDS = 15.0
 _AFTER_SURE = timedelta(seconds=0.2)
 _LOOK_AGAIN_SECONDS = 3.0
+_HELD_UP = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """How the message behind a delivery stands, read anew; the delivery is judged again."""
+    """How the message behind a delivery stands, read anew at `at`; all is judged again.
 
-    events: tuple[Event, ...]
+    `delivery` is the one tried or one that was to leave with it.
+    """
+
+    delivery: int
+    at: datetime
+    events: tuple[Event, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Blind(Again):
+    """The platform could not be asked; without its answer nothing is sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +51,14 @@ Verdict: TypeAlias = Receipt | Again | GiveUp | Hold | Looked | Moot
 Outcome: TypeAlias = Receipt | SendError | Again | Hold | Looked | Moot
 
 
-class Far(Protocol):
-    """An account's way out and its memory."""
+class Ways(Protocol):
+    """The ways out and the memories of all accounts."""
 
-    @property
-    def sender(self) -> Sender:
-        """The way out."""
+    def sender(self, account: str) -> Sender:
+        """An account's way out. Raises SendError where it has none (any more)."""
 
-    @property
-    def history(self) -> History:
-        """The memory."""
+    def history(self, account: str) -> History:
+        """An account's memory. Raises SendError where it has none (any more)."""
 
 
 def outbound(job: Pending) -> Outbound:
@@ -58,32 +66,42 @@ def outbound(job: Pending) -> Outbound:
     if job.body:
         return Outbound(job.target, job.key, richtext.load(job.body), card=job.kind == DIGEST)
     if job.others:
-        return Outbound(job.target, job.key, render.bundle((job, *job.others)))
+        return Outbound(job.target, job.key, render.bundle((job, *job.others)), card=True)
     return Outbound(job.target, job.key, render.notification(job))
 
 
-async def attempt(job: Pending, far: Far, unknown: str = RESEND) -> Outcome:
+async def attempt(
+    job: Pending, ways: Ways, unknown: str = RESEND, still_ours: Callable[[], bool] = lambda: True
+) -> Outcome:
     """Do what a claimed delivery needs next. `unknown` is [delivery] unknown of the config.
 
-    Returns the receipt, an error to be judged, or what else came of it; a bug rises as it is.
+    `still_ours` is asked right before sending. Returns the receipt, an error to be judged, or what
+    else came of it; a bug rises as it is.
     """
     try:
-        if job.trying and (known := await _uncertain(job, far, unknown)):
+        sender = ways.sender(job.target.account)
+        if job.trying and (known := await _uncertain(job, sender.limits, ways, unknown)):
             return known
-        if job.must_look:
-            return Looked(tuple(await _look(job, far.history)))
-        return await far.sender.send(outbound(job))
+        for row in (job, *job.others):
+            if row.must_look:
+                return await _look(row, ways)
+        if not still_ours():
+            held_up = "this worker was held up; others may hold the lane by now"
+            return Again(_now() + _HELD_UP, held_up, counts=False)
+        return await sender.send(outbound(job))
     except SendError as error:
         return error
 
 
-async def _uncertain(job: Pending, far: Far, unknown: str) -> Receipt | Again | Hold | Moot | None:
+async def _uncertain(
+    job: Pending, limits: Limits, ways: Ways, unknown: str
+) -> Receipt | Again | Hold | Moot | None:
     """What became of an attempt of unknown outcome; None when the same may be sent now."""
-    moot = no_longer_matters(job.rule, job.facts) if job.rule else ""
-    if not moot and _platform_remembers(job, far.sender.limits, datetime.now(UTC)):
+    read_first = job.moot or any(row.must_look for row in (job, *job.others))
+    if not read_first and _platform_remembers(job, limits, _now()):
         return None
-    found = await _find(job, far.history, unknown)
-    return Moot(moot) if moot and not found else found
+    found = await _find(job, ways.history(job.target.account), unknown)
+    return Moot(job.moot) if job.moot and not found else found
 
 
 async def _find(job: Pending, history: History, unknown: str) -> Receipt | Again | Hold | None:
@@ -91,7 +109,7 @@ async def _find(job: Pending, history: History, unknown: str) -> Receipt | Again
 
     Not to be found counts only from the second look on, some time after the call was cut.
     """
-    began = datetime.now(UTC)
+    began = _now()
     try:
         receipt = await history.find(outbound(job), job.last_receipt)
     except PermanentError as error:
@@ -99,24 +117,38 @@ async def _find(job: Pending, history: History, unknown: str) -> Receipt | Again
             return Hold(f"it may have gone out, and that cannot be looked up: {error}")
         return None
     except SendError as error:
-        wait = error.retry_after if isinstance(error, RateLimitedError) else _LOOK_AGAIN_SECONDS
-        at = began + timedelta(seconds=wait)
-        return Again(at, f"looking it up: {error}", unknown=True, counts=False)
+        everywhere = isinstance(error, RateLimitedError) and error.scope == "account"
+        return _blind(error, "looking it up", everywhere=everywhere)
     sure_at = _sure_at(job, began)
     if receipt or began >= sure_at:
         return receipt
     reason = "an attempt may still arrive; looking once more"
-    return Again(sure_at + _AFTER_SURE, reason, unknown=True, counts=False)
+    return Again(sure_at + _AFTER_SURE, reason, unknown=True, counts=False, sure_at=sure_at)
 
 
-async def _look(job: Pending, history: History) -> Sequence[Event]:
-    source = job.source
+async def _look(row: Pending, ways: Ways) -> Looked | Again:
+    """Read the message behind a delivery anew, from the platform that it came from."""
+    source = row.source
     if source is None:
-        return ()
+        return Looked(row.id, _now())
+    # not before the gap that we know of, whatever the clocks of two machines say
+    began = max(_now(), source.gap_at or _now())
     try:
-        return await history.look(source.channel, source.native_id, source.thread)
+        history = ways.history(source.channel.account)
+        events = await history.look(source.channel, source.native_id, source.thread)
     except PermanentError:
-        return ()  # nothing more can be learned: what we know decides
+        return Looked(row.id, began)  # nothing more can be learned: what we know decides
+    except SendError as error:
+        return _blind(error, "reading the message anew")
+    return Looked(row.id, began, tuple(events))
+
+
+def _blind(error: SendError, doing: str, *, everywhere: bool = False) -> Blind:
+    wait = _LOOK_AGAIN_SECONDS
+    if isinstance(error, RateLimitedError):
+        wait = min(max(error.retry_after, 0.1), LONGEST_LIMIT)
+    at = _now() + timedelta(seconds=wait)
+    return Blind(at, f"{doing}: {error}", counts=False, everywhere=everywhere)
 
 
 def _platform_remembers(job: Pending, limits: Limits, now: datetime) -> bool:
@@ -128,7 +160,12 @@ def _platform_remembers(job: Pending, limits: Limits, now: datetime) -> bool:
 
 
 def _sure_at(job: Pending, now: datetime) -> datetime:
-    """From when on "not found" counts; see outbox.claim, which writes the same."""
-    if job.trying != job.epoch or job.sure_at is None:
-        return now + timedelta(seconds=SURE_SECONDS)
-    return job.sure_at
+    """From when on "not found" counts; as outbox.claim writes it for one that was left open."""
+    earliest = now + timedelta(seconds=SURE_SECONDS)
+    if job.sure_at is None:
+        return earliest
+    return job.sure_at if job.trying == UNKNOWN else max(job.sure_at, earliest)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

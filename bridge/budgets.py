@@ -19,7 +19,7 @@ BURST_SECONDS = 0.2
 SECOND = 1_000_000
 HORIZON = 5 * SECOND
 """Nobody books further ahead: whoever would have to wait longer asks again."""
-_SLACK = SECOND
+_MARGIN = SECOND
 _INTEGER = BigInteger()
 
 BUDGET: Table = Budget.__table__  # type: ignore[attr-defined]
@@ -44,7 +44,7 @@ class Pace:
     @property
     def furthest(self) -> int:
         """How far ahead the books can be; what is beyond was booked before a clock was set back."""
-        return HORIZON + self.tolerance + self.interval + _SLACK
+        return HORIZON + self.tolerance + self.interval + _MARGIN
 
     def book(self, tat: int, now: int) -> tuple[int, int]:
         """The wait for the next slot, and the new tat; beyond the horizon nothing is booked."""

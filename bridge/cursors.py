@@ -5,14 +5,14 @@ alone. Positions grow with time over all channels of an account.
 """
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Table, case, func, null, or_, select, update
+from sqlalchemy import ColumnElement, Table, case, func, literal, null, or_, select, update
 from sqlmodel import Session
 
 from bridge.archive import trigger_columns, triggers
-from bridge.messages import ChannelRef, Deleted, Gap, Page, Posted
+from bridge.messages import ChannelRef, Deleted, Gap, Page, Posted, Shown
 from bridge.models import Channel
 from bridge.pending import DELIVERY, MESSAGE, OWED
 from bridge.rules import Trigger
@@ -22,6 +22,7 @@ ROOTS = timedelta(days=7)
 """Threads whose root is older than this are not read for new replies after a gap."""
 
 CHANNEL: Table = Channel.__table__  # type: ignore[attr-defined]
+_GAP_AT = CHANNEL.c.gap_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,24 @@ class Behind:
     gap_at: datetime
 
 
+@dataclass(slots=True)
+class Reading:
+    """What a backfill has read of a channel since `began_at`.
+
+    All up to `end`; `whole` are the native ids of messages that were shown with all reactions.
+    """
+
+    began_at: datetime
+    end: int = 0
+    whole: set[str] = field(default_factory=set)
+
+    def note(self, page: Page) -> None:
+        """Keep what a page tells."""
+        self.end = max(self.end, page.end)
+        shown = (event for event in page.events if isinstance(event, Shown))
+        self.whole |= {one.message.native_id for one in shown if one.reactions is not None}
+
+
 def open_gaps(session: Session, gaps: Iterable[Gap]) -> None:
     """Mark every channel of these accounts behind; one that was never heard of starts at now."""
     for gap in gaps:
@@ -44,7 +63,7 @@ def open_gaps(session: Session, gaps: Iterable[Gap]) -> None:
             .where(CHANNEL.c.account == gap.account)
             .values(
                 behind=or_(CHANNEL.c.behind, heard),
-                gap_at=case((heard, gap.at), else_=CHANNEL.c.gap_at),
+                gap_at=case((heard, literal(gap.at, _GAP_AT.type)), else_=_GAP_AT),
                 cursor=case((heard, CHANNEL.c.cursor), else_=now),
             )
         )
@@ -108,13 +127,6 @@ def end_of(session: Session, channel: Behind, now: datetime) -> tuple[int, int]:
     return cursor or channel.cursor, roots
 
 
-def reached(session: Session, channel: ChannelRef, position: int) -> None:
-    """Move the cursor of a channel that is being read up."""
-    session.execute(
-        update(CHANNEL).where(*_is(channel), CHANNEL.c.cursor < position).values(cursor=position)
-    )
-
-
 def gone(session: Session, channel: ChannelRef, page: Page, at: datetime) -> list[Deleted]:
     """Messages that we know of, and that history does not show where it should."""
     if page.end < page.start:
@@ -136,28 +148,55 @@ def gone(session: Session, channel: ChannelRef, page: Page, at: datetime) -> lis
     return [Deleted(channel, native, place, at) for native, place in known if native not in shown]
 
 
-def unjudged(session: Session, channel: ChannelRef, most: int) -> list[Trigger]:
-    """Messages that no rule has seen yet, in the platform's own order; they count as seen now."""
-    mine = (MESSAGE.c.account == channel.account, MESSAGE.c.channel == channel.id)
+def unjudged(
+    session: Session, channel: Behind, reading: Reading, most: int
+) -> tuple[list[Trigger], bool]:
+    """Messages that no rule has seen yet, in the platform's own order; they count as seen now.
+
+    The flag says that there are no more. What came after another gap that has opened meanwhile
+    waits until that is closed.
+    """
+    ref = channel.channel
+    latest_gap = select(CHANNEL.c.gap_at).where(*_is(ref)).scalar_subquery()
     rows = session.execute(
         select(*trigger_columns())
-        .where(*mine, ~MESSAGE.c.judged, MESSAGE.c.posted)
+        .where(
+            MESSAGE.c.account == ref.account,
+            MESSAGE.c.channel == ref.id,
+            ~MESSAGE.c.judged,
+            MESSAGE.c.posted,
+            or_(latest_gap == channel.gap_at, MESSAGE.c.position <= reading.end),
+        )
         .order_by(MESSAGE.c.position)
         .limit(most)
     ).all()
     ids = [row.id for row in rows]
     if ids:
-        session.execute(update(MESSAGE).where(MESSAGE.c.id.in_(ids)).values(judged=True))
-    return triggers(rows)
+        judged = update(MESSAGE).where(MESSAGE.c.id.in_(ids)).values(judged=True)
+        rows = session.execute(judged.returning(*trigger_columns())).all()
+    return triggers(sorted(rows, key=lambda row: row.position)), len(ids) < most
 
 
-def close(session: Session, caught_up: Behind) -> None:
+def close(session: Session, caught_up: Behind, reading: Reading) -> None:
     """A channel is complete, unless another gap has opened since this one began to be closed."""
+    end = max(reading.end, caught_up.cursor)
+    here = _is(caught_up.channel)
+    session.execute(update(CHANNEL).where(*here, CHANNEL.c.cursor < end).values(cursor=end))
     session.execute(
-        update(CHANNEL)
-        .where(*_is(caught_up.channel), CHANNEL.c.gap_at == caught_up.gap_at)
-        .values(behind=False)
+        update(CHANNEL).where(*here, CHANNEL.c.gap_at == caught_up.gap_at).values(behind=False)
     )
+
+
+def read_whole(
+    session: Session, channel: ChannelRef, reading: Reading
+) -> list[tuple[int, datetime]]:
+    """What is owed for messages that were read with all that was said to them, and when."""
+    waiting = session.execute(
+        select(DELIVERY.c.id, MESSAGE.c.native_id)
+        .join_from(DELIVERY, MESSAGE, MESSAGE.c.id == DELIVERY.c.message)
+        .where(OWED, MESSAGE.c.account == channel.account, MESSAGE.c.channel == channel.id)
+    )
+    return [(row.id, reading.began_at) for row in waiting if row.native_id in reading.whole]
 
 
 def which_behind(session: Session, channels: Collection[ChannelRef]) -> set[ChannelRef]:

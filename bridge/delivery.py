@@ -3,13 +3,14 @@
 One transaction of a worker is a *turn*; what it hands out is tried by bridge/attempt.py.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import takewhile
 
 from sqlmodel import Session
 
-from bridge import archive, outbox
+from bridge import archive, outbox, render
 from bridge.attempt import Looked, Moot, Verdict
 from bridge.directory import own_people
 from bridge.lanes import free, lease
@@ -17,7 +18,6 @@ from bridge.messages import Receipt
 from bridge.notices import tell_dead
 from bridge.pending import Pending, bundled, late_behind, next_rows
 from bridge.retry import MOST_TRIES, Again, GiveUp, Hold
-from bridge.rules import no_longer_matters
 
 MOST_ROUNDS = 20
 """Rows of one lane that a single turn may cancel before it lets others have the store."""
@@ -25,6 +25,7 @@ LATE = timedelta(minutes=10)
 FEW = 5
 """More than so many notifications of one lane that are late by more than that leave as one."""
 MOST_BUNDLED = 50
+"""So many of them at most, and no more than a message has room for."""
 LATE_LIMIT = 86400.0
 
 
@@ -73,7 +74,7 @@ def turn(
     A lane that another living worker holds is left to it. At most one row per lane is claimed, so
     that order holds and a crash leaves one unknown outcome per lane.
     """
-    _record(session, settled, now)
+    _record(session, worker, settled, now)
     told = [(one.job, one.verdict.reason) for one in settled if isinstance(one.verdict, GiveUp)]
     lanes = {one.job.lane for one in settled} | set(held) | lease(session, worker, rung)
     lanes -= set(resting)
@@ -115,12 +116,12 @@ def _next(row: Pending, now: datetime, late_limit: float) -> datetime | _Cancel 
     """What to do with a lane's next row: wait until, cancel, give up, or (None) try it."""
     if row.paused_until and row.paused_until > now:
         return row.paused_until
-    if row.trying and row.attempts >= MOST_TRIES:
+    if row.trying > 0 and row.attempts >= MOST_TRIES:
         return GiveUp(f"{row.attempts} attempts ended without an answer")
     if row.trying:
         return None  # it may have gone out: that is looked up first, whatever has happened since
-    if row.rule and (reason := no_longer_matters(row.rule, row.facts)):
-        return _Cancel(reason)
+    if row.moot:
+        return _Cancel(row.moot)
     late = (now - row.due_at).total_seconds()
     if not row.attempts and late > late_limit:
         return _Cancel(f"it could first go out {late / 3600:.0f} h after it was due, too late")
@@ -129,72 +130,80 @@ def _next(row: Pending, now: datetime, late_limit: float) -> datetime | _Cancel 
 
 def _together(session: Session, jobs: Sequence[Pending], now: datetime) -> list[Pending]:
     """The jobs, with what leaves in the same message: no stale burst after an outage."""
-    known = {job.id for job in jobs if job.bundle}
-    members = bundled(session, known) if known else []
+    leads = {job.id for job in jobs if job.bundle == job.id}
+    members = bundled(session, leads) if leads else []
     return [
-        replace(job, others=tuple(one for one in members if one.bundle == job.id))
-        if job.bundle
+        replace(job, others=tuple(one for one in members if _leaves_with(one, job)))
+        if job.id in leads
         else _bundle(session, job, now)
         for job in jobs
     ]
 
 
+def _leaves_with(one: Pending, lead: Pending) -> bool:
+    """Whether a row is part of a bundle; what may have gone out already stays as it was."""
+    return one.bundle == lead.id and (bool(lead.trying) or _matters(one))
+
+
 def _bundle(session: Session, job: Pending, now: datetime) -> Pending:
+    """The job with what else is late; one that has lost its own bundle's first row as well."""
     if now - job.due_at <= LATE or job.trying or job.rule is None:
         return job
-    others = [
-        one
-        for one in late_behind(session, job, now - LATE, MOST_BUNDLED)
-        if one.rule and not no_longer_matters(one.rule, one.facts)
-    ]
-    if len(others) < FEW:
+    behind = late_behind(session, job, now - LATE, MOST_BUNDLED)
+    # what stands between them and is none of their kind keeps its place
+    late = [one for one in takewhile(lambda one: one.rule, behind) if _matters(one)]
+    others = late[: render.fitting((job, *late)) - 1]
+    if len(late) < FEW or not others:
         return job
     outbox.bundle(session, job.id, [one.id for one in others])
     return replace(job, bundle=job.id, others=tuple(others))
 
 
-def _record(session: Session, settled: Sequence[Settlement], now: datetime) -> None:
-    receipts, refusals, looked, moot = [], [], [], []
+def _matters(row: Pending) -> bool:
+    return not row.moot
+
+
+def _record(session: Session, worker: str, settled: Sequence[Settlement], now: datetime) -> None:
+    receipts, refusals, untried, looked = [], [], [], []
     dead: list[tuple[int, int, str]] = []
     held: list[tuple[int, int, str]] = []
+    moot: list[tuple[int, int, str]] = []
     for one in settled:
         job = one.job
         match one.verdict:
             case Receipt(native_id=native_id):
                 receipts += [(row.id, job.lane, native_id) for row in (job, *job.others)]
             case GiveUp(reason=reason):
-                dead += _ended(job, reason)
+                dead.append((job.id, job.epoch, reason))
             case Hold(reason=reason):
-                held += _ended(job, reason)
+                held.append((job.id, job.epoch, reason))
             case Moot(reason=reason):
-                moot.append((job.id, reason))
+                moot.append((job.id, job.epoch, reason))
             case Looked() as seen:
-                looked.append((job.id, job.epoch))
+                untried.append((job.id, job.epoch))
+                looked.append((seen.delivery, seen.at))
                 archive.show(session, seen.events, now, own_people(session).__contains__)
             case Again() as again:
                 refusals.append(_refusal(job, again))
-    outbox.sent(session, receipts, now)
-    outbox.retry(session, refusals)
-    outbox.looked(session, looked, now)
+    outbox.sent(session, receipts, now, worker)
+    outbox.retry(session, refusals, worker)
+    outbox.untried(session, untried)
+    outbox.read_anew(session, looked)
     outbox.give_up(session, dead, now)
     outbox.hold(session, held, now)
-    outbox.cancel(session, moot, now, by_holder=True)
-
-
-def _ended(job: Pending, reason: str) -> Iterable[tuple[int, int, str]]:
-    yield job.id, job.epoch, reason
-    for other in job.others:
-        yield other.id, 0, reason
+    outbox.drop(session, moot, now)
 
 
 def _refusal(job: Pending, again: Again) -> outbox.Refusal:
+    # whatever came of this attempt, it tells nothing of an earlier one that may have arrived
+    unknown = again.unknown or bool(job.trying)
     return outbox.Refusal(
         delivery=job.id,
         lane=job.lane,
         epoch=job.epoch,
         at=again.at,
         reason=again.reason,
-        unknown=again.unknown,
+        unknown=unknown,
         counts=again.counts,
         sure_at=again.sure_at,
         account=job.target.account if again.everywhere else "",

@@ -1,8 +1,9 @@
 """A batch of events becomes one transaction: messages, what they owe, what no longer matters."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import pairwise
 from typing import TypeVar
 
 from sqlalchemy import select, tuple_
@@ -11,7 +12,7 @@ from sqlmodel import Session
 
 from bridge import archive, cursors, outbox
 from bridge.archive import MessageKey, Own, message_key
-from bridge.cursors import Behind
+from bridge.cursors import Behind, Reading
 from bridge.errors import StoreError
 from bridge.lanes import ensure_lanes
 from bridge.messages import (
@@ -28,7 +29,7 @@ from bridge.messages import (
     Shown,
 )
 from bridge.models import Quarantine
-from bridge.pending import MESSAGE, Pending, pending_for
+from bridge.pending import MESSAGE, pending_for
 from bridge.rules import RuleBook, Trigger, no_longer_matters
 from bridge.store import Store, one_by_one
 
@@ -102,6 +103,15 @@ class Intake:
     ) -> tuple[Taken, dict[ChannelRef, int]]:
         # two listeners of one account hand on the same events, cut into batches each in its way
         one_by_one(session, {account_of(event) for event in events})
+        taken, lanes = Taken(), dict[ChannelRef, int]()
+        for part in _cut_at_gaps(events):
+            came_of_it, more = self._take_part(session, part, now)
+            taken, lanes = taken + came_of_it, lanes | more
+        return taken, lanes
+
+    def _take_part(
+        self, session: Session, events: Sequence[Event], now: datetime
+    ) -> tuple[Taken, dict[ChannelRef, int]]:
         archive.name_channels(session, _of(events, ChannelNamed))
         archive.name_people(session, _of(events, PersonNamed))
         cursors.open_gaps(session, _of(events, Gap))
@@ -117,7 +127,7 @@ class Intake:
         archive.apply_reactions(session, _of(events, Reacted))
         outbox.echoed(session, [(post.key, post.native_id) for post in posts if post.key], now)
         bells, lanes = self._owe(session, triggers, now)
-        cancelled = _tidy(session, _touched(events), now, shown)
+        cancelled = _tidy(session, _touched(events), now)
         return Taken(stored=stored, owed=bells, cancelled=cancelled), lanes
 
     def _owe(
@@ -130,56 +140,39 @@ class Intake:
         return tuple((known[one.target], one.due_at) for one in owed), lanes
 
     def read_up(self, channel: ChannelRef, page: Page, now: datetime) -> Taken:
-        """Store a page of history, and move the channel's cursor past it."""
+        """Store a page of history; the channel's cursor stays until all is read."""
         with self.store.transaction() as session:
             deleted = cursors.gone(session, channel, page, now)
-        taken = self.take([*page.events, *deleted], now)
-        with self.store.transaction() as session:
-            cursors.reached(session, channel, page.end)
-        return taken
+        return self.take([*page.events, *deleted], now)
 
-    def catch_up(self, channel: Behind, now: datetime) -> tuple[Taken, bool]:
+    def catch_up(self, channel: Behind, reading: Reading, now: datetime) -> tuple[Taken, bool]:
         """Let the rules judge what came while the channel was behind, in the platform's order.
 
-        Judges a few hundred at a time; the flag says that all is judged and the channel is
-        complete. What is too old to be sent is recorded as such by `owe`.
+        For whoever has read the channel to its end. Judges a few hundred at a time; the flag says
+        that all is judged and the channel is complete, with its cursor at the end of the reading.
         """
         with self.store.transaction() as session:
             one_by_one(session, {channel.channel.account})
-            waiting = cursors.unjudged(session, channel.channel, MOST_JUDGED)
+            waiting, done = cursors.unjudged(session, channel, reading, MOST_JUDGED)
             bells, lanes = self._owe(session, waiting, now)
             cancelled = _tidy(session, {_trigger_key(one) for one in waiting}, now)
-            done = len(waiting) < MOST_JUDGED
             if done:
-                cursors.close(session, channel)
+                outbox.read_anew(session, cursors.read_whole(session, channel.channel, reading))
+                cursors.close(session, channel, reading)
         self._lanes.update(lanes)
         return Taken(owed=bells, cancelled=cancelled), done
 
 
-def _tidy(
-    session: Session, touched: Collection[MessageKey], now: datetime, shown: Sequence[Shown] = ()
-) -> int:
-    """Cancel early what these messages no longer need; the claim would find it as well.
-
-    What history has shown whole need not be looked at again before it is sent.
-    """
+def _tidy(session: Session, touched: Collection[MessageKey], now: datetime) -> int:
+    """Cancel early what these messages no longer need; the claim would find it as well."""
     if not touched:
         return 0
     key = tuple_(MESSAGE.c.account, MESSAGE.c.channel, MESSAGE.c.native_id)
     ids = session.scalars(select(MESSAGE.c.id).where(key.in_(sorted(touched)))).all()
     pending = pending_for(session, ids)
-    whole = {message_key(one.message): one.at for one in shown if one.reactions is not None}
-    outbox.read_anew(
-        session, [(one.id, at) for one in pending if (at := whole.get(_source_key(one)))]
-    )
     verdicts = [(one.id, no_longer_matters(one.rule, one.facts)) for one in pending if one.rule]
     reasons = [(delivery, reason) for delivery, reason in verdicts if reason]
     return outbox.cancel(session, reasons, now)
-
-
-def _source_key(pending: Pending) -> MessageKey:
-    source = pending.source
-    return (source.channel.account, source.channel.id, source.native_id) if source else ("", "", "")
 
 
 def _touched(events: Iterable[Event]) -> set[MessageKey]:
@@ -197,6 +190,12 @@ def _touched(events: Iterable[Event]) -> set[MessageKey]:
                 found.add(message_key(message))
                 found |= _touched([message])
     return found
+
+
+def _cut_at_gaps(events: Sequence[Event]) -> Iterator[Sequence[Event]]:
+    """The events in pieces that begin with a gap: what came before one was heard before it."""
+    starts = [0, *(index for index, one in enumerate(events) if index and isinstance(one, Gap))]
+    return (events[start:end] for start, end in pairwise([*starts, len(events)]))
 
 
 def account_of(event: Event) -> str:

@@ -33,8 +33,8 @@ def ensure_lanes(session: Session, targets: Collection[ChannelRef]) -> dict[Chan
 def lease(session: Session, worker: str, lanes: Collection[int]) -> set[int]:
     """Take those of these lanes that nobody living holds.
 
-    Two workers cannot block each other: only free lanes are waited for, in the order of their
-    ids. One that is let go of meanwhile is looked at again by its holder after that commit.
+    Two workers cannot block each other: one that is being written is left to whoever does. If
+    that lets go of it, it looks at it again after that commit.
     """
     taken: set[int] = set()
     living = exists().where(WORKER.c.id == LANE.c.holder)
@@ -43,7 +43,7 @@ def lease(session: Session, worker: str, lanes: Collection[int]) -> set[int]:
         wanted: Sequence[int] = chunk
         if not is_sqlite(session):
             seen_free = select(LANE.c.id).where(LANE.c.id.in_(chunk), free_)
-            locked = seen_free.order_by(LANE.c.id).with_for_update()
+            locked = seen_free.order_by(LANE.c.id).with_for_update(skip_locked=True)
             wanted = session.scalars(locked).all()
         if wanted:
             taken.update(_take(session, worker, wanted, free_))

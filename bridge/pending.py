@@ -10,7 +10,7 @@ from sqlmodel import Session
 
 from bridge.messages import ChannelRef
 from bridge.models import Account, Channel, Delivery, Lane, Message, Person, Reaction, Rule
-from bridge.rules import Facts, Snapshot
+from bridge.rules import Facts, Snapshot, no_longer_matters
 from bridge.store import chunks
 
 DELIVERY: Table = Delivery.__table__  # type: ignore[attr-defined]
@@ -24,6 +24,8 @@ RULE: Table = Rule.__table__  # type: ignore[attr-defined]
 
 OWED = DELIVERY.c.status == 0
 """A literal 0, so that both stores use the partial indexes."""
+UNKNOWN = -1
+"""`trying` of an attempt whose maker has recorded that nobody knows its outcome."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +44,8 @@ class Pending:
     """An owed delivery with all that is needed to judge and to render it.
 
     `epoch`, `paused_until` (the later of lane and account) and `last_receipt` are its lane's.
-    `trying` is the epoch of an attempt whose end nobody recorded, or 0; see models.Delivery for
-    what belongs to it. `others` leave in the same message.
+    `trying` is the epoch of an attempt whose end nobody recorded, UNKNOWN, or 0; see
+    models.Delivery for what belongs to it. `others` leave in the same message.
     """
 
     id: int
@@ -71,6 +73,13 @@ class Pending:
     bundle: int = 0
     kind: str = "notification"
     others: tuple["Pending", ...] = ()
+
+    @property
+    def moot(self) -> str:
+        """Why it need not go out any more; "" while it must."""
+        if self.rule and (why := no_longer_matters(self.rule, self.facts)):
+            return why
+        return "it was cancelled while it was being tried" if self.cancel_wanted else ""
 
     @property
     def must_look(self) -> bool:
@@ -120,17 +129,24 @@ def pending_for(session: Session, messages: Collection[int]) -> list[Pending]:
 
 
 def bundled(session: Session, leads: Collection[int]) -> list[Pending]:
-    """What is owed together with these deliveries, in order, they themselves left out."""
+    """What is owed together with these deliveries, in order, they themselves left out.
+
+    They stay owed until the end of the transaction, as with `next_rows`.
+    """
     found: list[Pending] = []
     for chunk in chunks(sorted(leads)):
         statement = _pending().where(DELIVERY.c.bundle.in_(chunk), DELIVERY.c.id.not_in(chunk))
         in_order = statement.order_by(DELIVERY.c.due_at, DELIVERY.c.id)
-        found += [_to_pending(row) for row in session.execute(in_order)]
+        locked = in_order.with_for_update(of=DELIVERY)
+        found += [_to_pending(row) for row in session.execute(locked)]
     return found
 
 
 def late_behind(session: Session, lead: Pending, before: datetime, most: int) -> list[Pending]:
-    """What is owed in a lane behind this delivery and was due before a moment, in order."""
+    """What is owed in a lane behind this delivery and was due before a moment, in order.
+
+    What was to leave with another delivery is left out, unless this one was to as well.
+    """
     statement = (
         _pending()
         .where(
@@ -138,10 +154,11 @@ def late_behind(session: Session, lead: Pending, before: datetime, most: int) ->
             DELIVERY.c.due_at < before,
             DELIVERY.c.id != lead.id,
             DELIVERY.c.trying == 0,
-            DELIVERY.c.bundle == 0,
+            DELIVERY.c.bundle.in_({0, lead.bundle}),
         )
         .order_by(DELIVERY.c.due_at, DELIVERY.c.id)
         .limit(most)
+        .with_for_update(of=DELIVERY)
     )
     return [_to_pending(row) for row in session.execute(statement)]
 

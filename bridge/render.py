@@ -7,10 +7,23 @@ from zoneinfo import ZoneInfo
 import regex
 
 from bridge.pending import Pending
-from bridge.richtext import Bullets, Document, Link, Moment, Paragraph, Span, Spans, Text
+from bridge.richtext import (
+    Bullets,
+    Document,
+    Link,
+    Moment,
+    Paragraph,
+    Span,
+    Spans,
+    Text,
+    plain_spans,
+)
 
+MOST_UNITS = 5000
+"""So much of a bundle arrives whole on every platform, in UTF-16 units with its markup."""
 EXCERPT_GRAPHEMES = 280
 LATE_GRAPHEMES = 80
+_ITEM_UNITS = 60
 NAME_GRAPHEMES = 60
 PLACES = ("author", "channel", "excerpt", "link")
 """What a rule's text may name in braces; any other brace is shown as it stands."""
@@ -42,6 +55,24 @@ def bundle(late: Sequence[Pending]) -> Document:
         (Text(f"{len(late)} notifications that could not go out in time:", bold=True),)
     )
     return (head, Bullets(tuple(_late_item(one) for one in late)))
+
+
+def fitting(late: Sequence[Pending]) -> int:
+    """How many of these have room in one bundle, at least one."""
+    room, number = MOST_UNITS, 0
+    for one in late:
+        room -= sum(_most_units(span) for span in _late_item(one)) + _ITEM_UNITS
+        if room < 0:
+            break
+        number += 1
+    return max(number, 1)
+
+
+def _most_units(span: Span) -> int:
+    """The most that a span takes; a sign that could be markup may need a backslash before it."""
+    text = f"{span.label}{span.url}" if isinstance(span, Link) else plain_spans((span,))
+    escapes = sum(not (char.isalnum() or char.isspace()) for char in text)
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2 + escapes
 
 
 def _late_item(pending: Pending) -> Spans:

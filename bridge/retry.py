@@ -10,6 +10,8 @@ MOST_TRIES = 8
 """After so many failed tries of one delivery it is dead, so that its lane goes on."""
 LONGEST_PAUSE = 60.0
 """Seconds between two tries at most, unless the platform names a longer wait."""
+LONGEST_LIMIT = 86400.0
+"""A platform that asks for a longer wait than that is not believed."""
 SURE_SECONDS = 10.0
 """After an answer (or the death of whoever asked), "not found" counts from so long after on."""
 LOST_SECONDS = 30.0
@@ -72,7 +74,7 @@ def judge(
     if (now - due_at).total_seconds() > give_up:
         return GiveUp(f"given up {give_up / 3600:g} h after it was due: {reason}")
     if isinstance(error, RateLimitedError):
-        wait = max(error.retry_after, 0.1) * (1 + 0.1 * jitter)
+        wait = min(max(error.retry_after, 0.1), LONGEST_LIMIT) * (1 + 0.1 * jitter)
         everywhere = error.scope == "account"
         until = now + timedelta(seconds=wait)
         return Again(until, reason, counts=False, everywhere=everywhere)

@@ -114,17 +114,19 @@ class Trigger:
     mentions: tuple[str, ...] = ()
     by_bot: bool = False
     private: bool = False
+    position: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Owed:
-    """One delivery that a message owes."""
+    """One delivery that a message owes. `position` is the message's."""
 
     key: str
     target: ChannelRef
     due_at: datetime
     rule: str
     message: int
+    position: int = 0
 
 
 class RuleBook:
@@ -143,6 +145,7 @@ class RuleBook:
                 due_at=rule.after.after(message.sent_at, rule.zone),
                 rule=rule.snapshot_id,
                 message=message.id,
+                position=message.position,
             )
             for rule in self._by_channel.get(message.channel, ())
             if rule.snapshot.when.matches(message.text, message.mentions, by_bot=message.by_bot)

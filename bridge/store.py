@@ -1,11 +1,10 @@
 """The way to the SQL store: one engine, and `transaction()`; nothing else opens a session."""
 
-import fcntl
-import threading
+import sqlite3
+import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from typing import IO, Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.dialects import postgresql, sqlite
@@ -14,10 +13,26 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlch
 from sqlmodel import Session, SQLModel
 
 from bridge.errors import ConfigError, StoreError
+from bridge.writelock import WriteLock
+
+T = TypeVar("T")
 
 _BUSY_SECONDS = 10
 _CHUNK = 500
 _CONNECT_SECONDS = 5
+_LOOK_SECONDS = 10.0
+_TCP = {
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+"""A server that has vanished without a word is noticed within about 10 s."""
+_STALLED = (
+    "SET SESSION idle_in_transaction_session_timeout = '10s'",
+    "SET SESSION lock_timeout = '10s'",
+)
+"""A process that was stopped in the middle of a transaction holds others up no longer than that."""
 _ONE_BY_ONE = text(
     "SELECT pg_advisory_xact_lock(hashtextextended(name, 728462)) FROM "
     "(SELECT unnest(CAST(:names AS text[])) AS name ORDER BY name) AS sorted"
@@ -36,7 +51,7 @@ class Store:
             if self.is_sqlite
             else self.engine.execution_options(isolation_level="REPEATABLE READ")
         )
-        self._writers = _WriteLock(self.url) if self.is_sqlite else None
+        self._writers = WriteLock(self.url.database) if self.is_sqlite else None
 
     @property
     def is_sqlite(self) -> bool:
@@ -73,6 +88,25 @@ class Store:
         with _clear_errors(self), Session(self._reader) as session:
             yield session
 
+    def require_sound(self) -> None:
+        """Raise StoreError for a SQLite file that is damaged, as far as 10 s of looking tell."""
+        if not self.is_sqlite:
+            return
+        end = time.monotonic() + _LOOK_SECONDS
+        with self.reading() as session:
+            driver: Any = session.connection().connection.dbapi_connection
+            driver.set_progress_handler(lambda: time.monotonic() > end, 100_000)
+            try:
+                [found] = driver.execute("PRAGMA quick_check(1)").fetchone()
+            except sqlite3.OperationalError as error:
+                found = "ok" if str(error) == "interrupted" else str(error)
+            except sqlite3.DatabaseError as error:
+                found = str(error)
+            finally:
+                driver.set_progress_handler(None, 0)
+        if found != "ok":
+            raise StoreError(f"store {self} is damaged ({found}); put back a copy of the file")
+
     def close(self) -> None:
         """Give back all connections. Safe to call twice."""
         self.engine.dispose()
@@ -101,55 +135,9 @@ def one_by_one(session: Session, names: Collection[str]) -> None:
         session.execute(_ONE_BY_ONE, {"names": sorted(names)})
 
 
-def chunks(ids: Sequence[int]) -> Iterator[Sequence[int]]:
+def chunks(ids: Sequence[T]) -> Iterator[Sequence[T]]:
     """The ids in pieces small enough for one IN list."""
     return (ids[start : start + _CHUNK] for start in range(0, len(ids), _CHUNK))
-
-
-class _WriteLock:
-    """One writer at a time over all threads and processes of a SQLite file.
-
-    SQLite's own busy handler sleeps up to 100 ms between looks; a blocking flock wakes at once.
-    """
-
-    def __init__(self, url: URL) -> None:
-        path = url.database
-        self._path = Path(f"{path}.lock") if path and path != ":memory:" else None
-        self._threads = threading.RLock()
-        self._file: IO[bytes] | None = None
-
-    def __enter__(self) -> None:
-        self._threads.acquire()
-        try:
-            if self._path:
-                fcntl.flock(self._opened(self._path), fcntl.LOCK_EX)
-        except BaseException:
-            self._threads.release()
-            raise
-
-    def __exit__(self, *_: object) -> None:
-        try:
-            if self._file:
-                fcntl.flock(self._file, fcntl.LOCK_UN)
-        finally:
-            self._threads.release()
-
-    def _opened(self, path: Path) -> IO[bytes]:
-        if self._file is None:
-            try:
-                self._file = path.open("ab")
-            except OSError as error:
-                raise StoreError(
-                    f"store {path.with_suffix('')}: cannot be written ({error.strerror}); "
-                    "mend [store] url or the folder's rights"
-                ) from error
-        return self._file
-
-    def close(self) -> None:
-        with self._threads:
-            if self._file:
-                self._file.close()
-                self._file = None
 
 
 class _NoLock:
@@ -195,11 +183,27 @@ def _parsed(url: str) -> URL:
 def _engine(url: URL, synchronous: str) -> Engine:
     try:
         if url.get_backend_name() != "sqlite":
-            return create_engine(
-                url, pool_pre_ping=True, connect_args={"connect_timeout": _CONNECT_SECONDS}
-            )
+            return _postgres(url)
     except NoSuchModuleError as error:
         raise ConfigError(f"[store] url: no driver {url.drivername!r}; use psycopg") from error
+    return _sqlite(url, synchronous)
+
+
+def _postgres(url: URL) -> Engine:
+    options = {"connect_timeout": _CONNECT_SECONDS, **_TCP}
+    engine = create_engine(url, pool_pre_ping=True, connect_args=options)
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _: Any) -> None:
+        with connection.cursor() as cursor:
+            for one in _STALLED:
+                cursor.execute(one)
+        connection.commit()
+
+    return engine
+
+
+def _sqlite(url: URL, synchronous: str) -> Engine:
     engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS})
 
     @event.listens_for(engine, "connect")

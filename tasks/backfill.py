@@ -9,10 +9,11 @@ from typing import Any
 import structlog
 
 from bridge import cursors
-from bridge.cursors import Behind
+from bridge.cursors import Behind, Reading
 from bridge.errors import PermanentError, RateLimitedError, SendError, StoreError
-from bridge.intake import Intake
+from bridge.intake import Intake, Taken
 from bridge.messages import Page
+from tasks import metrics
 from tasks.bells import Bells
 from tasks.wiring import Account, jitter
 
@@ -94,16 +95,18 @@ class Backfill:
             with contextlib.suppress(PermanentError):
                 async for page in self._pages(one, after, roots_after):
                     taken = await self._run(self._intake.take, page.events, _now())
-                    self._bells.ring(taken.owed)
+                    self._told(taken)
 
     async def _read_up(self, behind: Behind) -> int:
         """Read one channel to its end, then let the rules judge; returns the messages read."""
-        read = 0
+        read, reading = 0, Reading(_now())
         after, roots_after = await self._run(self._reading_from, behind)
         try:
             async for page in self._pages(behind, after, roots_after):
                 taken = await self._run(self._intake.read_up, behind.channel, page, _now())
+                reading.note(page)
                 read += taken.stored
+                self._told(taken)
         except PermanentError as error:
             # what cannot be read cannot be waited for: what was heard is judged as it is
             log.warning(
@@ -114,8 +117,8 @@ class Backfill:
             )
         done = False
         while not done:
-            taken, done = await self._run(self._intake.catch_up, behind, _now())
-            self._bells.ring(taken.owed)
+            taken, done = await self._run(self._intake.catch_up, behind, reading, _now())
+            self._told(taken)
         return read
 
     async def _pages(self, behind: Behind, after: int, roots_after: int) -> AsyncIterator[Page]:
@@ -130,6 +133,10 @@ class Backfill:
                 await asyncio.sleep(error.retry_after)
             else:
                 yield page
+
+    def _told(self, taken: Taken) -> None:
+        metrics.count_taken(taken)
+        self._bells.ring(taken.owed)
 
     def _behind(self) -> list[Behind]:
         with self._intake.store.reading() as session:

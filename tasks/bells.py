@@ -5,6 +5,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import structlog
 from celery import Celery
@@ -29,6 +30,8 @@ class Bells:
         self._waiting: list[Due] = []
         self._more = threading.Condition()
         self._open = True
+        self._connection: Any = None
+        self._producer: Any = None
         self._thread = threading.Thread(target=self._run, name="bells", daemon=True)
         self.rung = 0
         self.lost = 0
@@ -60,17 +63,18 @@ class Bells:
                     self._more.wait()
                 waiting, self._waiting = self._waiting, []
             if not waiting:
-                return
+                break
             self._publish(waiting)
+        self._disconnect()
 
     def _publish(self, waiting: list[Due]) -> None:
         rings = bundled(waiting, datetime.now(UTC))
         try:
-            with self._app.producer_pool.acquire(block=True, timeout=1) as producer:
-                for lanes, at in rings:
-                    self._app.send_task(
-                        "tasks.deliver", args=[lanes], eta=at, producer=producer, retry=False
-                    )
+            producer = self._opened()
+            for lanes, at in rings:
+                self._app.send_task(
+                    "tasks.deliver", args=[lanes], eta=at, producer=producer, retry=False
+                )
             self.rung += len(rings)
             metrics.bells_rung.inc(len(rings))
         except Exception as error:  # noqa: BLE001  (whatever the transport raises, the sweep helps)
@@ -79,11 +83,22 @@ class Bells:
             log.warning("bells lost", bells=len(rings), reason=str(error))
             self._reconnect()
 
+    def _opened(self) -> Any:
+        """A producer on a connection of our own: a pool that was once closed never opens again."""
+        if self._producer is None:
+            self._connection = self._app.connection_for_write()
+            self._producer = self._app.amqp.Producer(self._connection)
+        return self._producer
+
+    def _disconnect(self) -> None:
+        if self._producer is not None:
+            with contextlib.suppress(Exception):
+                self._connection.collect()
+        self._producer = None
+
     def _reconnect(self) -> None:
-        """Drop connections that may be broken; an embedded broker that is gone comes back."""
-        with contextlib.suppress(Exception):
-            self._app.producer_pool.force_close_all()
-            self._app.pool.force_close_all()
+        """Drop a connection that may be broken; an embedded broker that is gone comes back."""
+        self._disconnect()
         with contextlib.suppress(BridgeError):
             broker.revive()
 

@@ -126,7 +126,8 @@ class EmbeddedBroker:
                 )
             except OSError as error:
                 raise ConfigError(_NO_SERVER) from error
-        if not _within(_START_SECONDS, lambda: _answers(self.socket) or self._reap()) or self._reap():
+        _within(_START_SECONDS, lambda: _answers(self.socket) or self._reap())
+        if not _answers(self.socket):
             raise StoreError(
                 f"the embedded broker did not start; see {self._folder / 'valkey.log'}"
             )

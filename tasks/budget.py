@@ -9,11 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+import redis.asyncio
+import redis.asyncio.retry
+import redis.retry
 import structlog
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from sqlmodel import Session
 
 from bridge import budgets
 from bridge.budgets import HORIZON, SECOND, Pace
@@ -135,21 +137,13 @@ class RedisBudget(_Shared):
 
     def __init__(self, url: str) -> None:
         super().__init__("broker", REDIS_SECONDS)
-        self._redis = _client(url)
+        self._redis = _configured(redis.asyncio.Redis, url)
         self._script = self._redis.register_script(_BOOK)
 
     async def close(self) -> None:
         """See Budget."""
         await super().close()
         await self._redis.aclose()
-
-    async def ahead(self, accounts: tuple[str, ...]) -> Mapping[str, float]:
-        """By how many seconds these accounts are booked ahead. Raises RedisError."""
-        seconds, micros = await self._redis.time()
-        now = seconds * SECOND + micros
-        found = await self._redis.mget([_PREFIX + account for account in accounts])
-        tats = zip(accounts, found, strict=True)
-        return {account: max(int(tat or 0) - now, 0) / SECOND for account, tat in tats}
 
     async def _book(self, account: str, rate: float) -> int:
         pace = Pace.of(rate)
@@ -197,6 +191,28 @@ def budget(house: House) -> Budget:
     return StoreBudget(house.store) if is_amqp(url) else RedisBudget(url)
 
 
+def booked(house: House, session: Session) -> dict[str, float]:
+    """By how many seconds each account is booked ahead; empty where nobody can tell at once."""
+    url = house.settings.broker.url
+    if is_amqp(url):
+        return _rounded(budgets.ahead(session))
+    if url == broker.EMBEDDED:
+        url = broker.EmbeddedBroker(house.state).url  # looked at, not started
+    try:
+        with _configured(redis.Redis, url) as client:
+            seconds, micros = client.time()
+            tats = client.mget([_PREFIX + name for name in house.accounts])
+    except (RedisError, OSError, ValueError):
+        return {}
+    now = seconds * SECOND + micros
+    pairs = zip(house.accounts, tats, strict=True)
+    return _rounded({name: max(int(tat) - now, 0) / SECOND for name, tat in pairs if tat})
+
+
+def _rounded(found: Mapping[str, float]) -> dict[str, float]:
+    return {account: round(seconds, 1) for account, seconds in found.items()}
+
+
 def is_amqp(url: str) -> bool:
     """Whether a broker only carries messages, and cannot count."""
     return url.startswith("amqp")
@@ -215,11 +231,13 @@ def redis_url(url: str) -> str:
     return parts._replace(scheme=scheme, query=urlencode(options), fragment="").geturl()
 
 
-def _client(url: str) -> Redis:
-    return Redis.from_url(
+def _configured(kind: Any, url: str) -> Any:
+    """A client, async or not, that gives up soon."""
+    retry = redis.asyncio.retry.Retry if kind is redis.asyncio.Redis else redis.retry.Retry
+    return kind.from_url(
         redis_url(url),
         socket_timeout=REDIS_SECONDS,
         socket_connect_timeout=REDIS_SECONDS,
         # a connection that was lost while nothing was sent is made anew at once
-        retry=Retry(NoBackoff(), 1),
+        retry=retry(NoBackoff(), 1),
     )

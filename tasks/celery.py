@@ -8,7 +8,7 @@ from celery.loaders.app import AppLoader
 
 from bridge.errors import BridgeError
 from tasks import broker, engine, logs
-from tasks.web.health import Health, serve_in_thread
+from tasks.web.health import Health, Probes, serve_in_thread
 from tasks.wiring import House, this_house
 
 QUEUE = "chatbridge"
@@ -100,7 +100,7 @@ def _join(**_: Any) -> None:
 def _tell(**_: Any) -> None:
     """Answer /healthz, /readyz and /metrics, where config says so."""
     try:
-        server = serve_in_thread(this_house(), "worker")
+        server = serve_in_thread(this_house(), "worker", Probes(alive={"engine": engine.well}))
     except BridgeError as error:
         log.warning("nobody can ask for our health", reason=str(error))
         return

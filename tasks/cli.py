@@ -4,7 +4,6 @@
 
 import importlib.util
 import inspect
-import os
 import pkgutil
 import sys
 from collections.abc import Callable, Coroutine
@@ -13,12 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bridge.errors import BridgeError, ConfigError, StoreError
+from tasks.deliveries import deliveries
+from tasks.options import FAILED, WRONG_USE, Config, Json, opened
 
 if TYPE_CHECKING:
     from tasks.wiring import House
 
-FAILED = 1
-WRONG_USE = 2
 INTERRUPTED = 130
 
 app = typer.Typer(
@@ -29,13 +28,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-deliveries = typer.Typer(help="Look at what is owed, sent and given up.", no_args_is_help=True)
 app.add_typer(deliveries, name="deliveries")
-
-Config = Annotated[
-    str, typer.Option("--config", "-c", help="Path of config.toml.", show_default="./config.toml")
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def main() -> None:
@@ -62,7 +55,7 @@ def up(config: Config = "") -> None:
     from tasks.processes import celery_worker, ours
     from tasks.wiring import require_accounts
 
-    house = _house(config)
+    house = opened(config)
     require_accounts(house)
     upgrade(house.store)
     require_broker(house)
@@ -84,7 +77,7 @@ def listen(
     from tasks.watched import connections
     from tasks.web.health import serving
 
-    house = _house(config)
+    house = opened(config)
     names = accounts or house.accounts
     probes = {f"listener {name}": connections.probe(name) for name in names}
 
@@ -102,7 +95,7 @@ def worker(config: Config = "") -> None:
     from tasks.check import require_broker
     from tasks.processes import celery_worker
 
-    house = _house(config)
+    house = opened(config)
     require_current(house.store)
     require_broker(house)
     _supervise(house, worker=celery_worker(house.settings.log.level))
@@ -117,7 +110,7 @@ def scheduler(config: Config = "") -> None:
     from tasks.processes import stop_signals
     from tasks.scheduler import run
 
-    house = _house(config)
+    house = opened(config)
     require_current(house.store)
     require_broker(house)
     run(house, celery, stop_signals())
@@ -131,7 +124,7 @@ def check(config: Config = "", as_json: Json = False) -> None:
     from tasks.check import examine, told
     from tasks.tables import show_json
 
-    findings = asyncio.run(examine(_house(config)))
+    findings = asyncio.run(examine(opened(config)))
     if as_json:
         show_json(findings)
     else:
@@ -144,7 +137,7 @@ def migrate(config: Config = "") -> None:
     """Make the store's tables, or bring them up to date."""
     from bridge.migrations import newest, upgrade
 
-    house = _house(config)
+    house = opened(config)
     changed = upgrade(house.store)
     typer.echo(f"store {house.store}: {'now' if changed else 'already'} at {newest()}")
 
@@ -155,7 +148,7 @@ def status(config: Config = "", as_json: Json = False) -> None:
     from tasks.status import facts
     from tasks.tables import show_facts
 
-    show_facts(facts(_house(config)), as_json=as_json)
+    show_facts(facts(opened(config)), as_json=as_json)
 
 
 @app.command()
@@ -164,26 +157,7 @@ def schedules(config: Config = "", as_json: Json = False) -> None:
     from tasks.status import schedule_rows
     from tasks.tables import show
 
-    show(schedule_rows(_house(config)), as_json=as_json, empty="nothing is scheduled")
-
-
-@deliveries.command("list")
-def list_deliveries(
-    config: Config = "",
-    status: Annotated[
-        str, typer.Option(help="owed, sent, cancelled or dead; all by default.")
-    ] = "",
-    rule: Annotated[str, typer.Option(help="Only of this notification, by its name.")] = "",
-    account: Annotated[str, typer.Option(help="Only to this account.")] = "",
-    limit: Annotated[int, typer.Option(min=1, help="Rows at most, newest first.")] = 50,
-    as_json: Json = False,
-) -> None:
-    """List deliveries, newest first."""
-    from tasks.status import delivery_rows
-    from tasks.tables import show
-
-    rows = delivery_rows(_house(config), status, limit, rule=rule, account=account)
-    show(rows, as_json=as_json, empty="no deliveries")
+    show(schedule_rows(opened(config)), as_json=as_json, empty="nothing is scheduled")
 
 
 @app.command()
@@ -251,18 +225,6 @@ def _platforms() -> tuple[str, ...]:
 
 
 app.command("standin")(_with_ports(_standin))
-
-
-def _house(config: str) -> "House":
-    """Open the config and prepare this process's logs."""
-    from tasks.logs import configure
-    from tasks.wiring import CONFIG_VARIABLE, config_path, open_house
-
-    path = config_path(config)
-    os.environ[CONFIG_VARIABLE] = str(path)
-    house = open_house(str(path))
-    configure(house)
-    return house
 
 
 def _supervise(house: "House", **commands: tuple[str, ...]) -> None:

@@ -13,6 +13,7 @@ import structlog
 from bridge.errors import StoreError
 from bridge.intake import Intake, Taken, account_of
 from bridge.messages import Event, Gap
+from tasks import metrics
 from tasks.bells import Bells
 
 MOST_EVENTS = 500
@@ -85,6 +86,7 @@ class Committer:
             if not one.done.done():
                 one.done.set_result(None)
         self._bells.ring(taken.owed)
+        metrics.count_taken(taken)
         for event in events:
             if isinstance(event, Gap) and event.account in self._gaps:
                 self._gaps[event.account]()

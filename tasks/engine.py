@@ -20,8 +20,8 @@ from bridge.errors import ConfigError, StoreError
 from bridge.lanes import ensure_lanes, lanes_with_due
 from bridge.messages import Receipt
 from bridge.pending import Pending
-from bridge.retry import Again
 from bridge.workers import BEAT_SECONDS
+from tasks import metrics
 from tasks.budget import budget
 from tasks.life import Life
 from tasks.outlets import Outlets
@@ -31,6 +31,7 @@ from tasks.wiring import House, jitter, this_house
 MOST_ACTIVE = 100
 """Lanes that one process sends to at the same time."""
 _STOP_SECONDS = 8.0
+_LEAVE_SECONDS = 1.0
 _LOCAL_WAKE_SECONDS = 60.0
 
 log = structlog.get_logger(__name__)
@@ -67,6 +68,13 @@ class Engine:
         self._thread.start()
         asyncio.run_coroutine_threadsafe(self._begin(), self._loop).result()
 
+    @property
+    def ailing(self) -> str:
+        """Why the engine is not well; "" while it is."""
+        if not self._thread.is_alive():
+            return "the engine's loop has ended"
+        return "" if self._life.certain else "the heartbeat is late"
+
     def ring(self, lanes: Collection[int]) -> None:
         """Drain these lanes; returns when all have been taken up, or the engine stops."""
         asyncio.run_coroutine_threadsafe(self._admit(lanes), self._loop).result()
@@ -83,7 +91,8 @@ class Engine:
         asyncio.run_coroutine_threadsafe(self._end(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
-        self._store.shutdown()
+        self._loop.close()
+        self._store.shutdown(wait=False)
 
     # ---- on the loop
 
@@ -118,16 +127,18 @@ class Engine:
                 continue
             try:
                 done = await self._run(partial(self._turn, settled, rung, held))
-            except Exception as error:  # noqa: BLE001  (nothing of it was written; try again)
+            except Exception as error:  # noqa: BLE001  (try again, all of it)
                 _log_failure(error)
                 self._settled = settled + self._settled
-                self._held |= held
+                # it may have been written all the same: then what was rung is ours by now
+                self._held |= held | (set(rung) - self._active.keys())
                 self._rung.update(dict.fromkeys(rung))
                 self._loop.call_later(0.5 + jitter(), self._work.set)
                 continue
             self._apply(done, settled)
 
     def _apply(self, done: Turn, settled: Collection[Settlement]) -> None:
+        metrics.count_turn(done)
         for one in settled:
             self._active.pop(one.job.lane, None)
         for job in done.jobs:
@@ -151,11 +162,7 @@ class Engine:
         self._work.set()
 
     async def _send(self, job: Pending) -> None:
-        if self._life.certain:
-            verdict = await self._outlets.attempt(job)
-        else:
-            held_up = "this worker was held up; others may hold the lane by now"
-            verdict = Again(datetime.now(UTC), held_up, unknown=bool(job.trying), counts=False)
+        verdict = await self._outlets.attempt(job, lambda: self._life.certain)
         if isinstance(verdict, Receipt):
             self._rest(job)
         self._settled.append(Settlement(job, verdict))
@@ -178,6 +185,7 @@ class Engine:
         while True:
             await asyncio.sleep(BEAT_SECONDS)
             try:
+                self._pace.forget(self._loop.time())
                 await self._run(self._life.beat)
             except Exception as error:  # noqa: BLE001  (the next beat tries again)
                 _log_failure(error)
@@ -191,8 +199,8 @@ class Engine:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._outlets.close()
         try:
-            await self._run(self._life.end)
-        except StoreError as error:
+            await asyncio.wait_for(self._run(self._life.end), _LEAVE_SECONDS)
+        except (StoreError, TimeoutError) as error:
             log.warning("store away; the lanes are free after the time-out", reason=str(error))
 
     def _stop_soon(self) -> None:
@@ -228,6 +236,8 @@ class Engine:
         self, settled: list[Settlement], rung: Collection[int], held: Collection[int]
     ) -> Turn:
         store = self._house.store
+        # nothing new is begun while we stop; whoever comes next finds all lanes free
+        kept = {one.job.lane for one in settled} | set(held) if self._stopping else set()
         with store.transaction() as session:
             done = turn(
                 session,
@@ -236,17 +246,21 @@ class Engine:
                 rung,
                 held,
                 datetime.now(UTC),
-                resting=self._resting.copy(),
+                resting=self._resting | kept,
                 late_limit=self._house.settings.delivery.late_limit,
                 admin_lane=self._admin_lane,
             )
         if done.freed and store.is_postgres:
-            # what was committed between our look and our commit may have rung in vain elsewhere
-            with store.reading() as session:
-                missed = lanes_with_due(session, done.freed, datetime.now(UTC))
-            if missed:
-                self._loop.call_soon_threadsafe(self._ring_all, missed)
+            self._loop.call_soon_threadsafe(self._ring_all, self._missed(done.freed))
         return done
+
+    def _missed(self, freed: Collection[int]) -> Collection[int]:
+        """What was committed between our look and our commit may have rung in vain elsewhere."""
+        try:
+            with self._house.store.reading() as session:
+                return lanes_with_due(session, freed, datetime.now(UTC))
+        except StoreError:
+            return freed  # the turn itself was committed
 
 
 def _log_failure(error: Exception) -> None:
@@ -268,6 +282,11 @@ def current() -> Engine:
             engine.start()
             _engines.append(engine)
         return _engines[0]
+
+
+def well() -> str:
+    """Why this process's engine is not well; "" while it is, or while there is none."""
+    return next((why for engine in _engines if (why := engine.ailing)), "")
 
 
 def hold() -> None:

@@ -39,6 +39,7 @@ async def listen(house: House, only: Iterable[str] = ()) -> None:
     """
     require_accounts(house)
     wanted = _wanted(house, tuple(only))
+    house.store.require_sound()
     require_current(house.store)
     rules, own = await learn(house)
     intake = Intake(house.store, rules, own.__contains__)

@@ -21,7 +21,7 @@ from prometheus_client.registry import Collector
 from bridge.attempt import Moot, Verdict
 from bridge.delivery import Turn
 from bridge.intake import Taken
-from bridge.messages import Edited, Event, Gap, PersonNamed, Receipt, Shown
+from bridge.messages import Receipt
 from bridge.pending import Pending
 from bridge.retry import Again, GiveUp, Hold
 from tasks.depths import Depths, Labels
@@ -63,11 +63,8 @@ lateness = Histogram(
 )
 
 
-def count_taken(batch: Iterable[Event], taken: Taken) -> None:
-    """Count a batch that intake has committed."""
-    for event in batch:
-        kind = type(event).__name__.lower()
-        events.labels(account_of(event), kind).inc()
+def count_taken(taken: Taken) -> None:
+    """Count what came of a batch that intake has committed."""
     stored.inc(taken.stored)
     owed.inc(len(taken.owed))
     cancelled.inc(taken.cancelled)
@@ -96,17 +93,6 @@ def count_turn(done: Turn) -> None:
     """Count what a turn ended without an attempt."""
     cancelled.inc(done.cancelled)
     dead.inc(done.dead)
-
-
-def account_of(event: Event) -> str:
-    """The account that an event is of."""
-    match event:
-        case Edited(message=message) | Shown(message=message):
-            return message.channel.account
-        case PersonNamed(account=account) | Gap(account=account):
-            return account
-        case _:
-            return event.channel.account
 
 
 class _Now(Collector):

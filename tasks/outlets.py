@@ -2,17 +2,19 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cached_property
 
 import structlog
 
-from bridge.attempt import Outcome, Verdict, attempt
-from bridge.errors import RetryableError, SendError, UnknownOutcomeError
+from bridge.attempt import Blind, Outcome, Verdict, attempt
+from bridge.errors import PermanentError, RetryableError, SendError, UnknownOutcomeError
 from bridge.messages import Limits, Receipt
 from bridge.pending import Pending
 from bridge.ports import History, Sender
-from bridge.retry import Again, judge
+from bridge.retry import Again, GiveUp, judge
+from tasks import metrics, trail
 from tasks.budget import Budget
 from tasks.wiring import Account, House, jitter
 
@@ -50,21 +52,40 @@ class Outlets:
         self._outlets: dict[str, Outlet] = {}
         self._succeeded: dict[str, float] = {}
 
-    async def attempt(self, job: Pending) -> Verdict:
-        """Try one claimed delivery, within the account's budget; says what is to be recorded."""
+    async def attempt(self, job: Pending, still_ours: Callable[[], bool]) -> Verdict:
+        """Try one claimed delivery, within the account's budget; says what is to be recorded.
+
+        `still_ours` is asked right before sending.
+        """
         account = job.target.account
+        unknown = self._house.settings.delivery.unknown
         outcome: Outcome
         try:
-            outlet = self._outlet(account)
-            await self._wait_turn(account, outlet.sender.limits)
-            outcome = await attempt(job, outlet, self._house.settings.delivery.unknown)
+            await self._wait_turn(account, self.sender(account).limits)
+            outcome = await attempt(job, self, unknown, still_ours)
         except SendError as error:
             outcome = error
         except Exception:
             # a bug: the attempt was counted at the claim, so this ends after a few tries
             log.exception("sender failed", delivery=job.id, key=job.key)
             outcome = UnknownOutcomeError("the sender failed unexpectedly; see the log")
-        return self._verdict(job, outcome)
+        verdict = self._verdict(job, outcome)
+        metrics.count_verdict(job, verdict, datetime.now(UTC))
+        return verdict
+
+    def sender(self, account: str) -> Sender:
+        """An account's way out. Raises RetryableError where config has no such account."""
+        known = self._outlet(account)
+        if known is None:
+            raise RetryableError(f"[accounts.{account}] is no longer in the config; held")
+        return known.sender
+
+    def history(self, account: str) -> History:
+        """An account's memory. Raises PermanentError where config has no such account."""
+        known = self._outlet(account)
+        if known is None:
+            raise PermanentError(f"[accounts.{account}] is no longer in the config")
+        return known.history
 
     def limits(self, account: str) -> Limits:
         """How fast an account may send."""
@@ -88,12 +109,14 @@ class Outlets:
 
     def _verdict(self, job: Pending, outcome: Outcome) -> Verdict:
         account, clock = job.target.account, time.monotonic()
-        known = {"delivery": job.id, "key": job.key, "account": account, "to": job.target.id}
+        known = trail.ids_of_job(job)
         if isinstance(outcome, Receipt):
             self._succeeded[account] = clock
             late = round((datetime.now(UTC) - job.due_at).total_seconds(), 3)
             log.info("sent", **known, receipt=outcome.native_id, late_s=late, n=1 + len(job.others))
             return outcome
+        if isinstance(outcome, Blind) and self._too_old(job):
+            return GiveUp(f"given up, it is too old: {outcome.reason}")
         if not isinstance(outcome, SendError):
             log.info("not sent yet" if isinstance(outcome, Again) else "looked", **known)
             return outcome
@@ -110,10 +133,12 @@ class Outlets:
         log.warning("not sent", **known, reason=verdict.reason, again=again)
         return verdict
 
-    def _outlet(self, account: str) -> Outlet:
-        if account not in self._outlets:
-            known = self._house.accounts.get(account)
-            if known is None:
-                raise RetryableError(f"[accounts.{account}] is no longer in the config; held")
+    def _too_old(self, job: Pending) -> bool:
+        age = (datetime.now(UTC) - job.due_at).total_seconds()
+        return age > self._house.settings.delivery.give_up
+
+    def _outlet(self, account: str) -> Outlet | None:
+        known = self._house.accounts.get(account)
+        if known and account not in self._outlets:
             self._outlets[account] = Outlet(known)
-        return self._outlets[account]
+        return self._outlets.get(account)

@@ -11,6 +11,7 @@ from bridge.directory import read_names
 from bridge.errors import ConfigError
 from bridge.migrations import require_current
 from bridge.models import (
+    Account,
     Delivery,
     Digest,
     DigestWindow,
@@ -23,6 +24,8 @@ from bridge.models import (
     Worker,
 )
 from bridge.times import Schedule
+from tasks.budget import booked
+from tasks.depths import channels_behind
 from tasks.scheduler import ROLE
 from tasks.wiring import House
 
@@ -53,6 +56,11 @@ def facts(house: House) -> Row:
             "lanes paused": session.scalar(
                 select(func.count()).select_from(Lane).where(col(Lane.paused_until) > now)
             ),
+            "accounts paused": session.scalar(
+                select(func.count()).select_from(Account).where(col(Account.paused_until) > now)
+            ),
+            "channels behind": sum(channels_behind(session).values()),
+            "budgets (s ahead)": booked(house, session),
             "quarantined": _count(session, Quarantine),
             **_alive(session),
         }
@@ -102,7 +110,7 @@ def delivery_rows(
             query = query.where(col(Rule.name) == rule)
         if account:
             query = query.where(col(Lane.account) == account)
-        called = _called(session)
+        called = called_channels(session)
         return [_delivery_row(called, *row) for row in session.execute(query)]
 
 
@@ -115,8 +123,8 @@ def _delivery_row(
         "kind": delivery.kind,
         "rule": rule.name if rule else None,
         "to": f"{lane.account}:{called.get((lane.account, lane.channel), lane.channel)}",
-        "due": _local(delivery.due_at),
-        "settled": _local(delivery.settled_at),
+        "due": local_time(delivery.due_at),
+        "settled": local_time(delivery.settled_at),
         "attempts": delivery.attempts,
         "reason": delivery.reason or None,
         "about": " ".join(message.text.split())[:60] if message else None,
@@ -134,8 +142,8 @@ def _digest_row(session: Session, name: str, timer: Schedule, zone: Any, now: da
     return {
         "name": f"digest {name}",
         "schedule": f"{timer} {zone.key}",
-        "last": _local(last.end_at) if last else None,
-        "next": _local(timer.next_after(now, zone)),
+        "last": local_time(last.end_at) if last else None,
+        "next": local_time(timer.next_after(now, zone)),
         "result": f"{last.messages} messages"
         if last
         else ("no window yet" if begun else "not begun"),
@@ -156,7 +164,8 @@ def _alive(session: Session) -> Row:
     }
 
 
-def _called(session: Session) -> dict[tuple[str, str], str]:
+def called_channels(session: Session) -> dict[tuple[str, str], str]:
+    """What people call each (account, channel)."""
     names = read_names(session)
     return {
         (account, one): f"#{name}" for (account, name), ids in names.channels.items() for one in ids
@@ -171,5 +180,6 @@ def _count(session: Session, table: type[Any]) -> int:
     return session.scalar(select(func.count()).select_from(table)) or 0
 
 
-def _local(moment: datetime | None) -> str | None:
+def local_time(moment: datetime | None) -> str | None:
+    """A moment as people read it here."""
     return moment.astimezone().isoformat(sep=" ", timespec="seconds") if moment else None

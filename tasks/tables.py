@@ -25,13 +25,19 @@ def show_facts(facts: Mapping[str, Any], *, as_json: bool) -> None:
     if as_json:
         show_json(facts)
     else:
-        for line in columns(list(facts.items())):
+        for line in columns([(name, _in_a_cell(value)) for name, value in facts.items()]):
             typer.echo(line)
 
 
 def show_json(found: Any) -> None:
     """Print one line of JSON."""
     typer.echo(json.dumps(found, default=str, ensure_ascii=False))
+
+
+def _in_a_cell(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {each}" for name, each in value.items()) or None
+    return value
 
 
 def columns(rows: Sequence[Sequence[Any]]) -> list[str]:

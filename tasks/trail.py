@@ -5,25 +5,30 @@ owed because of it, with `message` again.
 """
 
 import logging
-from collections.abc import Sequence
 from typing import Any
 
 import structlog
 
-from bridge.intake import Taken
-from bridge.messages import ChannelNamed, Edited, Event, Gap, PersonNamed, Shown
+from bridge.messages import ChannelNamed, Edited, Event, Gap, Page, PersonNamed, Shown
 from bridge.pending import Pending
 from tasks import metrics
 
 log = structlog.get_logger(__name__)
 
 
-def committed(batch: Sequence[Event], taken: Taken) -> None:
-    """Count what was committed; at level debug a line for every event."""
-    metrics.count_taken(batch, taken)
-    if logging.getLogger(__name__).isEnabledFor(logging.DEBUG):
-        for event in batch:
-            log.debug("committed", **ids_of_event(event))
+def committed(event: Event) -> None:
+    """Count an event that is in the store now; at level debug a line about it."""
+    ids = ids_of_event(event)
+    metrics.events.labels(ids["account"], ids["kind"]).inc()
+    if _debugging():
+        log.debug("committed", **ids)
+
+
+def read(page: Page) -> None:
+    """At level debug a line for every event on a page of history."""
+    if _debugging():
+        for event in page.events:
+            log.debug("read", **ids_of_event(event))
 
 
 def ids_of_event(event: Event) -> dict[str, Any]:
@@ -48,6 +53,11 @@ def ids_of_job(job: Pending) -> dict[str, Any]:
         "to": job.target.id,
     }
     return known | ({"message": job.source.native_id} if job.source else {})
+
+
+def _debugging() -> bool:
+    # asked first, since a line that is thrown away costs more than the event's share of a commit
+    return logging.getLogger(__name__).isEnabledFor(logging.DEBUG)
 
 
 def _ids(one: Any) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import Protocol, TypeAlias, runtime_checkable
 from bridge.errors import RateLimitedError, SendError, UnknownOutcomeError
 from bridge.messages import ChannelRef, Event, Gap, Limits, Outbound, Page, Receipt
 from bridge.ports import History, Listener, Receive, Sender
-from tasks import metrics
+from tasks import metrics, trail
 
 Probe: TypeAlias = Callable[[], str]
 """Says what is wrong, or "" where all is well. Runs in a thread of its own and may take long."""
@@ -60,20 +60,22 @@ class WatchedListener:
                 connections.heard(self._account)
             self._count_malformed()
             await receive(event)
+            trail.committed(event)
 
-        reason = "the connection ended"
         try:
             await self._inner.listen(hand_on)
         except asyncio.CancelledError:
-            reason = "stopped"
+            connections.lost(self._account, "stopped")
             raise
         except Exception as error:
-            reason = str(error) or type(error).__name__
+            self._lost(str(error) or type(error).__name__)
             raise
-        finally:
-            self._count_malformed()
-            connections.lost(self._account, reason)
-            metrics.listener_lost.labels(self._account).inc()
+        self._lost("the connection ended")
+
+    def _lost(self, reason: str) -> None:
+        self._count_malformed()
+        connections.lost(self._account, reason)
+        metrics.listener_lost.labels(self._account).inc()
 
     def _count_malformed(self) -> None:
         if isinstance(self._inner, _Counting):
@@ -153,6 +155,7 @@ class _Pages:
         with counted(self._account):
             page = await anext(self._inner)
         metrics.backfill_pages.labels(self._account).inc()
+        trail.read(page)
         return page
 
 

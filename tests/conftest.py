@@ -1,5 +1,6 @@
 """Fixtures that every tier shares."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,10 +10,20 @@ from bridge.migrations import upgrade
 from bridge.store import Store
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    """An empty, migrated SQLite store."""
-    made = Store(f"sqlite:///{tmp_path / 'store.db'}", synchronous="normal")
+@pytest.fixture(scope="session")
+def _migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty, migrated SQLite file, to be copied: migrations take longer than most tests."""
+    path = tmp_path_factory.mktemp("migrated") / "store.db"
+    made = Store(f"sqlite:///{path}", synchronous="normal")
     upgrade(made)
+    made.close()
+    return path
+
+
+@pytest.fixture
+def store(tmp_path: Path, _migrated: Path) -> Iterator[Store]:
+    """An empty, migrated SQLite store."""
+    shutil.copy(_migrated, tmp_path / "store.db")
+    made = Store(f"sqlite:///{tmp_path / 'store.db'}", synchronous="normal")
     yield made
     made.close()

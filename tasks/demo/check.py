@@ -21,7 +21,8 @@ from tasks.tables import columns
 LONGEST_SECONDS = 45.0
 QUIET_SECONDS = 3.0
 """After all has been seen, this long something wrong or doubled may still come."""
-TRANSCRIPT = Path("../shared/data/slack-racket-general-2018.xml")
+TRANSCRIPTS = Path("../shared/data")
+"""Where real talk may lie beside the project; without it the script has to do."""
 _TOLD_IN = ("oncall", "bridge-admin")
 _CHANNELS = ("general", "digest", *_TOLD_IN)
 
@@ -47,8 +48,7 @@ class Counts:
 async def run(replay: str, most: int) -> int:
     """Run the script (and a transcript) through everything; 0 only if all is as expected."""
     began = time.monotonic()
-    path = Path(replay) if replay else TRANSCRIPT
-    lines = list(transcript.read(path, most)) if replay or path.exists() else []
+    lines = _lines(replay, most)
     async with stage(script.rules) as built:
         began_at = time.time()
         expected = script.Expected()
@@ -56,14 +56,19 @@ async def run(replay: str, most: int) -> int:
         await script.recite(built.remotes[built.platforms[-1]], lines, expected)
         counts = await _settled(built, expected, began_at)
         summary = _summary(built, expected, counts, round(time.monotonic() - began, 1))
-        problems = list(_problems(summary, counts))
-        if problems:
+        wrong = list(problems(summary, counts))
+        if wrong:
             typer.echo(built.tail(), err=True)
-            typer.echo("\n".join(["Not as expected:", *problems]), err=True)
+            typer.echo("\n".join(["Not as expected:", *wrong]), err=True)
     for line in columns([(key.replace("_", " "), value) for key, value in summary.items()]):
         typer.echo(line)
     typer.echo(json.dumps(summary))
-    return 1 if problems else 0
+    return 1 if wrong else 0
+
+
+def _lines(replay: str, most: int) -> list[transcript.Line]:
+    paths = [Path(replay)] if replay else sorted(TRANSCRIPTS.glob("*.xml"))
+    return list(transcript.read(paths[0], most)) if paths else []
 
 
 async def _settled(built: Stage, expected: script.Expected, began_at: float) -> Counts:
@@ -71,7 +76,7 @@ async def _settled(built: Stage, expected: script.Expected, began_at: float) -> 
     end = time.monotonic() + LONGEST_SECONDS
     while time.monotonic() < end:
         counts = await _count(built, expected, began_at)
-        if not any(_problems(_summary(built, expected, counts, 0), counts)):
+        if not any(problems(_summary(built, expected, counts, 0), counts)):
             break
         await asyncio.sleep(0.3)
     await asyncio.sleep(QUIET_SECONDS)
@@ -178,15 +183,17 @@ def _summary(
     }
 
 
-def _problems(summary: Mapping[str, Any], counts: Counts) -> Iterator[str]:
+def problems(summary: Mapping[str, Any], counts: Counts) -> Iterator[str]:
     """A line for everything that is not as it must be; the texts as well as the figures."""
     seen = sum(counts.notifications.values())
-    digests = sum(counts.digests.values())
     for what, expected, found in (
         ("messages stored", summary["messages_sent"], counts.stored),
         ("notifications", counts.notifications_expected, seen),
         ("cancelled", summary["cancelled_expected"], counts.cancelled),
-        ("digests", summary["digests_expected"], digests),
+        *(
+            (f"digests on {name}", counts.digests_expected, digests)
+            for name, digests in counts.digests.items()
+        ),
         ("lost", 0, summary["lost"]),
         ("doubled", 0, summary["doubled"]),
     ):

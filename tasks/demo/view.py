@@ -21,9 +21,9 @@ _MOST_LINES = 14
 class View:
     """Prints; knows the platforms only by name."""
 
-    def __init__(self) -> None:
-        self._console = Console(highlight=False)
-        if not self._console.is_terminal:
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(highlight=False)
+        if not (console or self._console.is_terminal):
             self._console = Console(highlight=False, width=_PIPED_WIDTH)
         self._colours: dict[str, str] = {}
 

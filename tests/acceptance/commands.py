@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import re
 import signal
 import sys
 import time
@@ -11,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bridge.migrations import upgrade
+from bridge.store import Store
 from tasks.standins import section
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -100,12 +103,18 @@ class Running:
 
     async def printed(self, text: str) -> None:
         """Wait until it has printed a text."""
+        await self.shows(re.escape(text))
+
+    async def shows(self, pattern: str) -> None:
+        """Wait until it has printed something that fits a pattern."""
 
         async def there() -> bool:
-            assert self.process.returncode is None or text in self.output, self.output
-            return text in self.output
+            ended = self.process.returncode is not None
+            found = re.search(pattern, self.output) is not None
+            assert found or not ended, f"ended without {pattern!r}:\n{self.output}"
+            return found
 
-        await eventually(there, f"{text!r} in:\n{self.output}")
+        await eventually(there, f"{pattern!r} in {self.log}")
 
 
 @contextlib.asynccontextmanager
@@ -178,6 +187,13 @@ def processes_of(folder: Path) -> dict[int, str]:
             if line and int(each.name) != os.getpid() and (ours or str(folder) in line):
                 found[int(each.name)] = line.strip()
     return found
+
+
+def migrate(folder: Path) -> None:
+    """Make the store of a config in this folder, without a process."""
+    store = Store(f"sqlite:///{folder / 'chatbridge.db'}")
+    upgrade(store)
+    store.close()
 
 
 def write_config(folder: Path, text: str, accounts: Mapping[str, Mapping[str, str]]) -> Path:

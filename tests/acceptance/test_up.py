@@ -139,7 +139,7 @@ async def test_listening_to_one_account_takes_in_nothing_of_the_other(bridge: Br
 
 
 @pytest.mark.parametrize("ours", [True, False], ids=["chatbridge worker", "celery -A tasks worker"])
-async def test_the_parts_work_as_processes_of_their_own(ours: bool, bridge: Bridge) -> None:  # noqa: FBT001
+async def test_the_parts_work_as_processes_of_their_own(ours: bool, bridge: Bridge) -> None:
     celery = (sys.executable, "-m", "celery", "-A", "tasks", "worker", "-l", "info")
     worker = (
         running("worker", folder=bridge.folder) if ours else beside(*celery, folder=bridge.folder)

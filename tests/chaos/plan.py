@@ -15,13 +15,30 @@ CERTAIN, RACING = (1.0, 4.0), (6.5, 9.5)
 """Seconds after the post in which what cancels it comes: well before it is due, or just then."""
 LATEST_ACCEPTED = 25.0
 _FATES = {
-    **{"stays": 40, "own_reply": 6, "reply": 16, "reaction": 12, "edit": 9, "delete": 9},
-    **{"racing_reply": 4, "racing_reaction": 4},
+    "stays": 40,
+    "own_reply": 6,
+    "reply": 16,
+    "reaction": 12,
+    "edit": 9,
+    "delete": 9,
+    "racing_reply": 4,
+    "racing_reaction": 4,
 }
 _PLACES = ("listener", "worker", "scheduler", "broker", "database")
 _KILLS = {"listener": 7, "worker": 9, "scheduler": 5, "broker": 6, "database": 5}
 _STOPS = {"listener": 4, "worker": 5, "scheduler": 3, "broker": 2}
-_WORDS = ("build", "café", "*deploy*", "a < b & c", "`code`", "日本", "release", "<b>", "_note_", "🎉")
+_WORDS = (
+    "build",
+    "café",
+    "*deploy*",
+    "a < b & c",
+    "`code`",
+    "日本",
+    "release",
+    "<b>",
+    "_note_",
+    "🎉",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +121,7 @@ def other(platforms: Sequence[str], platform: str) -> str:
 
 def draw(seed: int, size: Size, platforms: Sequence[str], breakable: Sequence[str]) -> Plan:
     """A run's plan. `breakable` are the servers that can be killed here: broker, database."""
-    chance = random.Random(seed)  # noqa: S311 - no secret, and the same every time
+    chance = random.Random(seed)
     channels = tuple(f"c{number:02d}" for number in range(size.channels // len(platforms)))
     said = tuple(sorted(_talk(chance, size, platforms, channels), key=lambda one: one.at))
     places = {"listener", "worker", "scheduler", *breakable}
@@ -188,7 +205,11 @@ _READ = {
 }
 _OPEN = {"slack": "apps.connections.open", "discord": "GET /gateway/bot"}
 _POST_FAULTS = {
-    **{"ratelimit": 5, "status": 5, "status_after": 4, "drop_after": 4, "drop_before": 3},
+    "ratelimit": 5,
+    "status": 5,
+    "status_after": 4,
+    "drop_after": 4,
+    "drop_before": 3,
 }
 _STATUS = (500, 502, 503)
 

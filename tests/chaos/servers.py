@@ -110,7 +110,7 @@ class RabbitMQ:
         _until(lambda: answers(self._port), "RabbitMQ")
 
     def pid(self) -> int | None:
-        if len(self._processes) < 2:  # noqa: PLR2004 - the first only knows names
+        if len(self._processes) < 2:
             return None
         process = self._processes[1]
         return process.pid if process.poll() is None else None

@@ -157,5 +157,5 @@ def _missing(built: Stage) -> set[str]:
             roles = list(session.exec(select(Worker.role)))
     except StoreError:
         return {"store"}
-    few = {role for role in ("worker", "scheduler") if roles.count(role) < 2}  # noqa: PLR2004
+    few = {role for role in ("worker", "scheduler") if roles.count(role) < 2}
     return (built.house.accounts.keys() - heard) | ({"digest news"} - begun) | few

@@ -119,9 +119,16 @@ class Row:
 
 def rows(store: Store) -> list[Row]:
     """Every delivery there is. Raises StoreError."""
-    delivery, statement = DELIVERY.c, select(
-        DELIVERY, MESSAGE.c.account, MESSAGE.c.native_id, MESSAGE.c.position, LANE.c.channel,
-        LANE.c.account.label("to_account"),
+    delivery, statement = (
+        DELIVERY.c,
+        select(
+            DELIVERY,
+            MESSAGE.c.account,
+            MESSAGE.c.native_id,
+            MESSAGE.c.position,
+            LANE.c.channel,
+            LANE.c.account.label("to_account"),
+        ),
     )
     joined = DELIVERY.outerjoin(MESSAGE, MESSAGE.c.id == delivery.message).join(
         LANE, LANE.c.id == delivery.lane

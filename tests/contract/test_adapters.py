@@ -144,10 +144,17 @@ async def test_a_wrong_token_is_permanent_and_not_shown(far: Far) -> None:
 
 async def test_everything_people_do_arrives(far: Far) -> None:
     async with far.listening():
-        root = await far.remote.post("ada", "help", "How do I do *this*, @grace? http://x.example/a")
+        root = await far.remote.post(
+            "ada", "help", "How do I do *this*, @grace? http://x.example/a"
+        )
         post = await far.posted(root)
         assert post.channel == ChannelRef("acme", far.channels["help"])
-        assert (post.author_name, post.by_bot, post.private, post.thread) == ("ada", False, False, "")
+        assert (post.author_name, post.by_bot, post.private, post.thread) == (
+            "ada",
+            False,
+            False,
+            "",
+        )
         assert "@grace" in post.text
         assert len(post.mentions) == 1
         assert post.links == ("http://x.example/a",)
@@ -169,7 +176,11 @@ async def test_everything_people_do_arrives(far: Far) -> None:
             seen = await far.wait_for(
                 lambda e, added=added: isinstance(e, Reacted) and e.added is added
             )
-            assert (seen.emoji, seen.native_id, seen.person) == ("white_check_mark", root, reply.author)
+            assert (seen.emoji, seen.native_id, seen.person) == (
+                "white_check_mark",
+                root,
+                reply.author,
+            )
 
         second = await far.remote.post("linus", "help", "Oops")
         await far.remote.act("delete", person="linus", channel="help", message=second)
@@ -221,7 +232,10 @@ async def test_a_receipt_names_the_message_that_is_there(far: Far) -> None:
 
 async def test_a_card_and_direct_messages_arrive(far: Far) -> None:
     sender = far.adapter.sender("acme", far.settings)
-    blocks = (Heading("News"), Paragraph((Text("ten", bold=True), Link("http://x.example", "more"))))
+    blocks = (
+        Heading("News"),
+        Paragraph((Text("ten", bold=True), Link("http://x.example", "more"))),
+    )
     await sender.send(far.message("k2", *blocks, Note((Text("small"),)), card=True))
     directory = far.adapter.directory("acme", far.settings)
     people = [e for e in await directory.entries() if isinstance(e, PersonNamed)]
@@ -236,7 +250,7 @@ async def test_a_card_and_direct_messages_arrive(far: Far) -> None:
 
 
 @pytest.mark.parametrize("card", [False, True])
-async def test_quoted_text_is_inert_and_whole(far: Far, card: bool) -> None:  # noqa: FBT001
+async def test_quoted_text_is_inert_and_whole(far: Far, card: bool) -> None:
     sender = far.adapter.sender("acme", far.settings)
     await sender.send(far.message("k4", Paragraph((Text(NASTY),)), card=card))
     await sender.close()
@@ -249,7 +263,14 @@ async def test_quoted_text_is_inert_and_whole(far: Far, card: bool) -> None:  # 
 
 @pytest.mark.parametrize(
     "text",
-    ["?", "x" * 40_000, "\0\ud800 odd", "\U0001f469\u200d\U0001f467" * 3000, "*" * 5000, "e\u0301\u0302" * 4000],
+    [
+        "?",
+        "x" * 40_000,
+        "\0\ud800 odd",
+        "\U0001f469\u200d\U0001f467" * 3000,
+        "*" * 5000,
+        "e\u0301\u0302" * 4000,
+    ],
     ids=["short", "long", "odd", "families", "markup", "marks"],
 )
 async def test_any_text_is_sent_within_the_limits(far: Far, text: str) -> None:

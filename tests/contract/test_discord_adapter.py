@@ -331,7 +331,7 @@ async def test_a_listener_of_another_server_hears_nothing_of_this_one(far: Far) 
     settings = far.settings.model_copy(update={"guild": "Elsewhere"})
     async with listening(DiscordListener("club", settings), heard.receive):
         await far.remote.happened()
-        while not far.standin.hub.identified:  # noqa: ASYNC110 - nothing else tells of it
+        while not far.standin.hub.identified:
             await asyncio.sleep(0)
         await far.remote.post("ada", "help", "not for you")
         await far.remote.post("ada", "dm:ada", "but this")

@@ -454,7 +454,7 @@ async def test_a_page_reaches_over_what_was_deleted(
     [page] = await pages(history, far.channel("help"), int(kept) - 1)
     assert page.end == int(kept)  # what is so new may only be late
     monkeypatch.setattr("adapters.discord.history.OVERLAP", timedelta(0))
-    while position_at(datetime.now(UTC)) <= int(gone):  # noqa: ASYNC110 - ids count milliseconds
+    while position_at(datetime.now(UTC)) <= int(gone):
         await asyncio.sleep(0)
     [page] = await pages(history, far.channel("help"), int(kept) - 1)
     assert page.start <= int(gone) <= page.end

@@ -115,7 +115,7 @@ async def connected(far: standin.SlackStandin, task: asyncio.Task[None]) -> None
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for something in the stand-in that tells nobody when it happens."""
     async with asyncio.timeout(PATIENCE):
-        while not condition():  # noqa: ASYNC110 - there is no event to wait on
+        while not condition():
             await asyncio.sleep(0.01)
 
 

@@ -118,7 +118,7 @@ def texts(pages: Sequence[Page]) -> list[str]:
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(PATIENCE):
-        while not condition():  # noqa: ASYNC110 - there is no event to wait on
+        while not condition():
             await asyncio.sleep(0.01)
 
 
@@ -134,7 +134,7 @@ async def test_an_attempt_without_an_answer_is_found_if_it_arrived(
     history: SlackHistory,
     where: str,
     fault: str,
-    there: bool,  # noqa: FBT001
+    there: bool,
 ) -> None:
     root = await remote.post("ada", "help", "question?")
     message = outbound(direct(far) if where == "direct" else channel(far))

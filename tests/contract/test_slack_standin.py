@@ -294,7 +294,7 @@ async def test_history_is_bounded_by_oldest_and_latest(
     standin: SlackStandin,
     client: AsyncWebClient,
     remote: Remote,
-    inclusive: bool,  # noqa: FBT001
+    inclusive: bool,
     expected: list[int],
 ) -> None:
     ids = [await remote.post("ada", "help", str(n)) for n in range(5)]

@@ -97,7 +97,7 @@ async def frame(connection: aiohttp.ClientWebSocketResponse) -> JsonDict:
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(PATIENCE):
-        while not condition():  # noqa: ASYNC110 - the server under test has no such event
+        while not condition():
             await asyncio.sleep(0.002)
 
 

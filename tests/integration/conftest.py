@@ -16,7 +16,6 @@ pytest.register_assert_rewrite(
 )
 
 
-
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     """A PostgreSQL of this test run."""
@@ -81,5 +80,3 @@ def broker_url(request: pytest.FixtureRequest) -> Callable[[str], str]:
         return "embedded" if kind == "embedded" else str(request.getfixturevalue(kind))
 
     return url_of
-
-

@@ -1,5 +1,6 @@
 """PostgreSQL from its wheel, private to one test run, with a fresh database for each test."""
 
+import atexit
 import contextlib
 import itertools
 import tempfile
@@ -68,3 +69,4 @@ def run_postgres() -> Iterator[Postgres]:
             yield Postgres(server.get_uri())
         finally:
             server.cleanup()
+            atexit.unregister(server._cleanup)  # it would make the folder again

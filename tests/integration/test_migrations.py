@@ -51,7 +51,9 @@ def test_the_migrated_indexes_cover_only_the_rows_that_the_models_say(store_on: 
             for index in inspector.get_indexes(table)
             if key in index.get("dialect_options", {})
         }
-    columns = {name: re.search(r"\b(?!NOT\b)\w+", condition)[0] for name, condition in partial.items()}
+    columns = {
+        name: re.search(r"\b(?!NOT\b)\w+", condition)[0] for name, condition in partial.items()
+    }
     assert columns == {
         "delivery_bundle": "bundle",
         "message_unjudged": "judged",

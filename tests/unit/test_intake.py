@@ -153,7 +153,9 @@ def test_post_edit_and_delete_lead_to_the_same_row_in_any_order(store: Store, or
 
 def test_messages_of_our_own_accounts_match_no_rule(store: Store) -> None:
     taking = intake(store, rule(when=When(bots=True)), own=frozenset({"U-bridge"}))
-    taken = taking.take([posted(1, author="U-bridge"), posted(2, author="B-other", by_bot=True)], NOW)
+    taken = taking.take(
+        [posted(1, author="U-bridge"), posted(2, author="B-other", by_bot=True)], NOW
+    )
     assert (taken.stored, len(taken.owed)) == (2, 1)
     assert [row.own for row in rows(store, Message)] == [True, False]
 
@@ -168,13 +170,17 @@ def test_words_from_a_private_channel_stay_there(store: Store) -> None:
 def test_names_are_kept_and_replaced(store: Store) -> None:
     taking = intake(store)
     here = ChannelRef("acme", "C1")
-    taking.take([ChannelNamed(here, "old"), PersonNamed("acme", "U1", "ada", zone="Europe/Paris")], NOW)
+    taking.take(
+        [ChannelNamed(here, "old"), PersonNamed("acme", "U1", "ada", zone="Europe/Paris")], NOW
+    )
     taking.take([ChannelNamed(here, "new"), PersonNamed("acme", "U1", "Ada")], NOW)
     assert [row.name for row in rows(store, Channel)] == ["new"]
     assert [(row.name, row.zone) for row in rows(store, Person)] == [("Ada", "Europe/Paris")]
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(text=st.text(st.characters(), max_size=60))
 def test_any_text_is_stored_with_what_a_store_cannot_hold_replaced(store: Store, text: str) -> None:
     number = abs(hash(text)) % 10**7

@@ -110,7 +110,7 @@ def test_working_time_is_not_counted_in_days_and_not_for_ever() -> None:
 
 @given(ZONES, MOMENTS, CLOCKS, CLOCKS, DAYS, st.integers(1, 40 * 3600))
 @settings(deadline=None, max_examples=50)
-def test_working_time_adds_up(  # noqa: PLR0917 - one argument per strategy
+def test_working_time_adds_up(
     tz: ZoneInfo, now: datetime, start: time, end: time, days: frozenset[int], seconds: int
 ) -> None:
     assume(abs((start.hour - end.hour) * 60 + start.minute - end.minute) > 30)
