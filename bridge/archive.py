@@ -12,17 +12,15 @@ from sqlalchemy import Column, case, func, or_, update
 from sqlmodel import Session
 
 from bridge.messages import (
-    ChannelNamed,
     ChannelRef,
     Deleted,
     Edited,
     Event,
-    PersonNamed,
     Posted,
     Reacted,
     Shown,
 )
-from bridge.models import Channel, Message, Person, Reaction
+from bridge.models import Message, Reaction
 from bridge.pending import MESSAGE, REACTION
 from bridge.rules import Trigger
 from bridge.store import insert_into
@@ -227,45 +225,6 @@ def show_reactions(session: Session, shown: Iterable[Shown]) -> None:
             for emoji, person in one.reactions or ()
         ],
     )
-
-
-def name_channels(session: Session, named: Sequence[ChannelNamed]) -> None:
-    """Write what channels are called."""
-    rows = [
-        {
-            "account": one.channel.account,
-            "id": one.channel.id,
-            "name": storable(one.name),
-            "private": one.private,
-        }
-        for one in _latest(named, lambda one: one.channel)
-    ]
-    if rows:
-        insert = insert_into(session, Channel)
-        set_ = {"name": insert.excluded.name, "private": insert.excluded.private}
-        statement = insert.on_conflict_do_update(index_elements=["account", "id"], set_=set_)
-        session.execute(statement, sorted(rows, key=lambda row: (row["account"], row["id"])))
-
-
-def name_people(session: Session, named: Sequence[PersonNamed]) -> None:
-    """Write what people are called; an unknown zone leaves the known one."""
-    rows = [
-        {
-            "account": one.account,
-            "id": one.person,
-            "name": storable(one.name),
-            "bot": one.bot,
-            "zone": one.zone,
-        }
-        for one in _latest(named, lambda one: (one.account, one.person))
-    ]
-    if rows:
-        insert = insert_into(session, Person)
-        new, old = insert.excluded, Person.__table__.c  # type: ignore[attr-defined]
-        zone = func.coalesce(func.nullif(new.zone, ""), old.zone)
-        set_ = {"name": new.name, "bot": new.bot, "zone": zone}
-        statement = insert.on_conflict_do_update(index_elements=["account", "id"], set_=set_)
-        session.execute(statement, sorted(rows, key=lambda row: (row["account"], row["id"])))
 
 
 def message_key(event: Posted | Deleted | Reacted) -> MessageKey:

@@ -18,6 +18,7 @@ from bridge.messages import Receipt
 from bridge.notices import tell_dead
 from bridge.pending import Pending, bundled, late_behind, next_rows
 from bridge.retry import MOST_TRIES, Again, GiveUp, Hold
+from bridge.store import one_by_one
 
 MOST_ROUNDS = 20
 """Rows of one lane that a single turn may cancel before it lets others have the store."""
@@ -168,6 +169,9 @@ def _record(session: Session, worker: str, settled: Sequence[Settlement], now: d
     dead: list[tuple[int, int, str]] = []
     held: list[tuple[int, int, str]] = []
     moot: list[tuple[int, int, str]] = []
+    # what was looked at is written as intake would: under the same lock, before any row of ours
+    seen_anew = [one.job.source for one in settled if isinstance(one.verdict, Looked)]
+    one_by_one(session, {source.channel.account for source in seen_anew if source})
     for one in settled:
         job = one.job
         match one.verdict:

@@ -4,8 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
+from sqlalchemy import func
 from sqlmodel import Session, select
 
+from bridge.archive import storable
 from bridge.errors import ConfigError
 from bridge.messages import DIRECT, ChannelNamed, ChannelRef, PersonNamed
 from bridge.models import Account, Channel, Person
@@ -74,6 +76,45 @@ def read_names(session: Session) -> Names:
     )
     people = (PersonNamed(one.account, one.id, one.name) for one in session.exec(select(Person)))
     return names_of(chain(channels, people))
+
+
+def name_channels(session: Session, named: Sequence[ChannelNamed]) -> None:
+    """Write what channels are called."""
+    rows = [
+        {
+            "account": one.channel.account,
+            "id": one.channel.id,
+            "name": storable(one.name),
+            "private": one.private,
+        }
+        for one in {one.channel: one for one in named}.values()
+    ]
+    if rows:
+        insert = insert_into(session, Channel)
+        set_ = {"name": insert.excluded.name, "private": insert.excluded.private}
+        statement = insert.on_conflict_do_update(index_elements=["account", "id"], set_=set_)
+        session.execute(statement, sorted(rows, key=lambda row: (row["account"], row["id"])))
+
+
+def name_people(session: Session, named: Sequence[PersonNamed]) -> None:
+    """Write what people are called; an unknown zone leaves the known one."""
+    rows = [
+        {
+            "account": one.account,
+            "id": one.person,
+            "name": storable(one.name),
+            "bot": one.bot,
+            "zone": one.zone,
+        }
+        for one in {(one.account, one.person): one for one in named}.values()
+    ]
+    if rows:
+        insert = insert_into(session, Person)
+        new, old = insert.excluded, Person.__table__.c  # type: ignore[attr-defined]
+        zone = func.coalesce(func.nullif(new.zone, ""), old.zone)
+        set_ = {"name": new.name, "bot": new.bot, "zone": zone}
+        statement = insert.on_conflict_do_update(index_elements=["account", "id"], set_=set_)
+        session.execute(statement, sorted(rows, key=lambda row: (row["account"], row["id"])))
 
 
 def forget_names(session: Session, entries: Iterable[ChannelNamed | PersonNamed]) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import select, tuple_
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
 from sqlmodel import Session
 
-from bridge import archive, cursors, outbox
+from bridge import archive, cursors, directory, outbox
 from bridge.archive import MessageKey, Own, message_key
 from bridge.cursors import Behind, Reading
 from bridge.errors import StoreError
@@ -112,8 +112,8 @@ class Intake:
     def _take_part(
         self, session: Session, events: Sequence[Event], now: datetime
     ) -> tuple[Taken, dict[ChannelRef, int]]:
-        archive.name_channels(session, _of(events, ChannelNamed))
-        archive.name_people(session, _of(events, PersonNamed))
+        directory.name_channels(session, _of(events, ChannelNamed))
+        directory.name_people(session, _of(events, PersonNamed))
         cursors.open_gaps(session, _of(events, Gap))
         live, shown = _of(events, Posted), _of(events, Shown)
         behind = cursors.move(session, live)

@@ -7,7 +7,7 @@ found dead loses its row, and with it everything it held. `epoch` fences what it
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Table, and_, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Table, and_, exists, func, or_, select, true, update
 from sqlmodel import Session
 
 from bridge.messages import ChannelRef
@@ -85,6 +85,11 @@ def due_lanes(session: Session, until: datetime, now: datetime) -> list[tuple[in
     )
     rows = session.execute(statement)
     return [(row.id, max(row.due_at, row.paused_until or now)) for row in rows]
+
+
+def held_by(holder: str | None) -> ColumnElement[bool]:
+    """Keeps off lanes that others hold by now: not to be written, nor to be waited for."""
+    return true() if holder is None else LANE.c.holder == holder
 
 
 def lanes_with_due(session: Session, lanes: Collection[int], now: datetime) -> list[int]:

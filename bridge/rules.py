@@ -23,8 +23,8 @@ _QUESTION = regex.compile(
     r"\?(?=[\s\"'”\u2019)\]*_~`]|$)"
     r"|^[^\w\n]{0,10}(?:(?:hi|hello|hey|so|and|but|@\S{1,40})[^\w\n]{1,5}){0,3}"
     r"(?:who|what|when|where|why|which|how|is there|are there|can (?:i|we|you|someone|anyone)"
-    r"|could (?:i|we|you|someone|anyone)|does (?:any|some)|do (?:you|we|i)|has any|is it possible"
-    r"|any(?:one|body) (?:know|seen|here))\b(?!.*[.!]$)",
+    r"|could (?:i|we|you|someone|anyone)|does (?:any|some)\w*|do (?:you|we|i)|has any\w*"
+    r"|is it possible|any(?:one|body) (?:know|seen|here))\b(?!.*[.!]$)",
     regex.IGNORECASE | regex.MULTILINE,
 )
 _CODE = regex.compile(r"```.*?```|`[^`\n]*`|https?://\S+", regex.DOTALL)

@@ -105,7 +105,8 @@ class Store:
             finally:
                 driver.set_progress_handler(None, 0)
         if found != "ok":
-            raise StoreError(f"store {self} is damaged ({found}); put back a copy of the file")
+            what = " ".join(str(found).split())
+            raise StoreError(f"store {self} is damaged ({what}); put back a copy of the file")
 
     def close(self) -> None:
         """Give back all connections. Safe to call twice."""
@@ -184,9 +185,10 @@ def _engine(url: URL, synchronous: str) -> Engine:
     try:
         if url.get_backend_name() != "sqlite":
             return _postgres(url)
+        return _sqlite(url, synchronous)
     except NoSuchModuleError as error:
-        raise ConfigError(f"[store] url: no driver {url.drivername!r}; use psycopg") from error
-    return _sqlite(url, synchronous)
+        usual = "sqlite:///... or postgresql+psycopg://..."
+        raise ConfigError(f"[store] url: no driver {url.drivername!r}; use {usual}") from error
 
 
 def _postgres(url: URL) -> Engine:

@@ -5,6 +5,7 @@
 import importlib.util
 import inspect
 import pkgutil
+import signal
 import sys
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Annotated, Any
@@ -35,6 +36,8 @@ def main() -> None:
     """Run the command. An error that a person can mend is a line per problem, without a trace."""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    # a way out that takes along what was started; commands that go on put their own in its place
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(INTERRUPTED))
     try:
         app()
     except StoreError as error:

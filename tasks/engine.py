@@ -15,9 +15,8 @@ from typing import Any
 import structlog
 
 from bridge.delivery import Settlement, Turn, turn
-from bridge.directory import read_names
-from bridge.errors import ConfigError, StoreError
-from bridge.lanes import ensure_lanes, lanes_with_due
+from bridge.errors import StoreError
+from bridge.lanes import lanes_with_due
 from bridge.messages import Receipt
 from bridge.pending import Pending
 from bridge.workers import BEAT_SECONDS
@@ -64,7 +63,7 @@ class Engine:
     def start(self) -> None:
         """Join the living workers and begin to drain. Raises StoreError if the store is away."""
         self._life.begin()
-        self._admin_lane = self._find_admin_lane()
+        self._admin_lane = self._house.admin_lane()
         self._thread.start()
         asyncio.run_coroutine_threadsafe(self._begin(), self._loop).result()
 
@@ -216,19 +215,6 @@ class Engine:
 
     async def _run(self, work: Any) -> Any:
         return await self._loop.run_in_executor(self._store, work)
-
-    def _find_admin_lane(self) -> int | None:
-        """Where admins are told of what was given up; None where nothing is configured."""
-        address = self._house.settings.admin_channel
-        if not address:
-            return None
-        try:
-            with self._house.store.transaction() as session:
-                target = read_names(session).resolve(address, "admin_channel")
-                return ensure_lanes(session, [target])[target]
-        except ConfigError as error:
-            log.warning("admins cannot be told", reason=str(error))
-            return None
 
     # ---- on the store's thread
 

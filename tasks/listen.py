@@ -8,13 +8,14 @@ from typing import TypeVar
 
 import structlog
 
-from bridge import archive, directory
+from bridge import directory
 from bridge.errors import BridgeError, ConfigError, PermanentError, SendError
 from bridge.intake import Intake
 from bridge.messages import ChannelNamed, PersonNamed
 from bridge.migrations import require_current
 from bridge.models import Account as AccountRow
 from bridge.rules import RuleBook
+from bridge.store import one_by_one
 from tasks.backfill import Backfill
 from tasks.bells import Bells
 from tasks.celery import app
@@ -72,11 +73,12 @@ async def learn(house: House) -> tuple[RuleBook, frozenset[str]]:
         raise ConfigError(*bad)
     with house.store.transaction() as session:
         found = [one for one in asked if isinstance(one, _Learned)]
+        one_by_one(session, {one.row.name for one in found})
         directory.keep_accounts(session, [one.row for one in found])
         for one in found:
             directory.forget_names(session, one.entries)
-            archive.name_channels(session, _of(one.entries, ChannelNamed))
-            archive.name_people(session, _of(one.entries, PersonNamed))
+            directory.name_channels(session, _of(one.entries, ChannelNamed))
+            directory.name_people(session, _of(one.entries, PersonNamed))
         names = directory.read_names(session)
         own = directory.own_people(session)
     _require_names(names, [one for one in asked if isinstance(one, _Away)])

@@ -9,13 +9,15 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import structlog
 from pydantic import BaseModel, ValidationError
 
 from adapters import Adapter, load
 from bridge import settings as config
 from bridge.digest import DigestRule
-from bridge.directory import AUTHOR, Names
+from bridge.directory import AUTHOR, Names, read_names
 from bridge.errors import ConfigError
+from bridge.lanes import ensure_lanes
 from bridge.messages import ChannelRef
 from bridge.ports import Directory, History, Listener, Sender
 from bridge.rules import NotificationRule, RuleBook, Snapshot, When
@@ -28,6 +30,8 @@ CONFIG_VARIABLE = "CHATBRIDGE_CONFIG"
 DEFAULT_CONFIG = "config.toml"
 WRONG_USE = 2
 """Exit code of a process whose config (or the store or broker it names) cannot be used."""
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,19 @@ class House:
     def state(self) -> Path:
         """The folder for sockets, locks and the embedded broker's files."""
         return self.settings.folder / ".chatbridge"
+
+    def admin_lane(self) -> int | None:
+        """The lane in which admins are told of trouble; None where there is none."""
+        address = self.settings.admin_channel
+        if not address:
+            return None
+        try:
+            with self.store.transaction() as session:
+                target = read_names(session).resolve(address, "admin_channel")
+                return ensure_lanes(session, [target])[target]
+        except ConfigError as error:
+            log.warning("admins cannot be told", reason=str(error))
+            return None
 
     def rule_book(self, names: Names) -> RuleBook:
         """All [[notifications]]. Raises ConfigError with every address that means nothing."""

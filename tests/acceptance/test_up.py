@@ -85,14 +85,15 @@ async def test_it_ends_in_time_and_what_was_owed_goes_out_once_at_the_next_start
             assert len(await bridge.told(account)) == 2
 
 
-async def test_ctrl_c_before_everything_has_started_ends_it_as_well(bridge: Bridge) -> None:
+@pytest.mark.parametrize("how", ["Ctrl-C", "SIGTERM"])
+async def test_it_ends_as_well_before_everything_has_started(how: str, bridge: Bridge) -> None:
     async with running("up", folder=bridge.folder) as up:
 
         async def begun() -> bool:
             return len(processes_of(bridge.folder)) > 1
 
         await eventually(begun)
-        up.interrupt()
+        up.interrupt() if how == "Ctrl-C" else up.signal(signal.SIGTERM)
         assert await up.ended(STOP_SECONDS) in {0, 130}
         await nothing_left(bridge.folder)
         assert "Traceback" not in up.output

@@ -32,7 +32,7 @@ def test_a_short_burst_leaves_at_once_and_then_one_a_second() -> None:
 
 def test_an_idle_lane_earns_its_burst_back() -> None:
     assert moments(SLACK, [0.0] * 5 + [100.0] + [0.0] * 4)[5:] == pytest.approx(
-        [102, 102, 102, 103, 104]
+        [103, 103, 103, 104, 105]
     )
 
 

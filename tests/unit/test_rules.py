@@ -47,6 +47,7 @@ def matches(when: When, text: str, *mentions: str, by_bot: bool = False) -> bool
         "Hi! can someone look at this",
         "hey @ada, does anyone know",
         "so what now",
+        "has anybody got the key",
         "🙂 where is the log",
         "> quoted\nwhy is that",
         "anyone seen this before",
