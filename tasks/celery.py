@@ -5,6 +5,7 @@ from typing import Any
 import structlog
 from celery import Celery, signals
 from celery.loaders.app import AppLoader
+from kombu.transport import redis, virtual
 
 from bridge.errors import BridgeError
 from tasks import broker, engine, logs
@@ -30,6 +31,22 @@ class Loader(AppLoader):  # type: ignore[misc]
         """The settings that fit our tasks: short, idempotent, many lanes at once."""
         return configuration(this_house())
 
+
+class _QoS(redis.QoS):  # type: ignore[misc]
+    """Lets go of a bell that cannot be acknowledged because the broker is gone.
+
+    Kombu's own keeps it among those in hand; two of them, and this worker takes no more for ever.
+    """
+
+    def ack(self, delivery_tag: str) -> None:
+        try:
+            super().ack(delivery_tag)  # type: ignore[no-untyped-call]
+        except Exception:
+            virtual.QoS.ack(self, delivery_tag)  # type: ignore[no-untyped-call]
+            raise
+
+
+redis.Channel.QoS = _QoS
 
 app = Celery(
     "chatbridge",
