@@ -32,7 +32,7 @@ class Loader(AppLoader):  # type: ignore[misc]
         return configuration(this_house())
 
 
-class _QoS(redis.QoS):  # type: ignore[misc]
+class _QoS(redis.QoS):
     """Lets go of a bell that cannot be acknowledged because the broker is gone.
 
     Kombu's own keeps it among those in hand; two of them, and this worker takes no more for ever.

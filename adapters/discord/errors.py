@@ -16,6 +16,8 @@ from bridge.errors import (
 
 TOO_MANY_REQUESTS = 429
 SERVER_ERROR = 500
+_PROXIES = frozenset({502, 504})
+"""Answers of a proxy that lost sight of the request, which may still be under way."""
 CLOUDFLARE_WAIT = 60.0
 """Seconds to keep quiet after a 429 that names no time (a ban by the proxy before Discord)."""
 GUILD_WRITES = 20029
@@ -67,7 +69,8 @@ def translate(  # noqa: PLR0911 - one line per kind of error
         case discord.HTTPException(status=status) if status == TOO_MANY_REQUESTS:
             return _limited(error, where)
         case discord.HTTPException(status=status) if status >= SERVER_ERROR:
-            return _unclear(f"{where}: Discord answers {status}", sent=sent)
+            over = status not in _PROXIES
+            return _unclear(f"{where}: Discord answers {status}", sent=sent, answered=over)
         case discord.LoginFailure():
             return PermanentError(f"{where}: Discord refuses the token; set a new one")
         case discord.HTTPException():
@@ -80,9 +83,9 @@ def translate(  # noqa: PLR0911 - one line per kind of error
             return None
 
 
-def _unclear(text: str, *, sent: bool) -> SendError:
+def _unclear(text: str, *, sent: bool, answered: bool = False) -> SendError:
     if sent:
-        return UnknownOutcomeError(f"{text}; it may have arrived")
+        return UnknownOutcomeError(f"{text}; it may have arrived", answered=answered)
     return RetryableError(f"{text}; nothing was sent")
 
 

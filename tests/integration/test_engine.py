@@ -24,7 +24,7 @@ from adapters.standin import Remote, Seen
 from bridge import outbox, richtext, workers
 from bridge.errors import StoreError
 from bridge.lanes import due_lanes, ensure_lanes
-from bridge.messages import ChannelNamed, ChannelRef, Limits
+from bridge.messages import ChannelNamed, Limits
 from bridge.migrations import upgrade
 from bridge.models import Account, Delivery, Lane, Status, Worker
 from bridge.richtext import Paragraph, Text
