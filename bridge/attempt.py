@@ -123,7 +123,10 @@ async def _find(job: Pending, history: History, unknown: str) -> Receipt | Again
     if receipt or began >= sure_at:
         return receipt
     reason = "an attempt may still arrive; looking once more"
-    return Again(sure_at + _AFTER_SURE, reason, unknown=True, counts=False, sure_at=sure_at)
+    # history lags: what did arrive shows soon, and then nobody need wait until all is sure
+    waited = began - (job.tried_at or began)
+    at = min(sure_at, began + max(waited, timedelta(seconds=_LOOK_AGAIN_SECONDS)))
+    return Again(at + _AFTER_SURE, reason, unknown=True, counts=False, sure_at=sure_at)
 
 
 async def _look(row: Pending, ways: Ways) -> Looked | Again:

@@ -1,13 +1,19 @@
 """Fixtures that every tier shares."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from bridge.migrations import upgrade
 from bridge.store import Store
+
+# HYPOTHESIS_PROFILE=default looks harder; what runs at every change must be quick
+settings.register_profile("quick", max_examples=40, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 
 @pytest.fixture(scope="session")

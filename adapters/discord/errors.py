@@ -16,8 +16,8 @@ from bridge.errors import (
 
 TOO_MANY_REQUESTS = 429
 SERVER_ERROR = 500
-_PROXIES = frozenset({502, 504})
-"""Answers of a proxy that lost sight of the request, which may still be under way."""
+GATEWAY_TIMEOUT = 504
+"""A proxy lost sight of the request, which may still be under way."""
 CLOUDFLARE_WAIT = 60.0
 """Seconds to keep quiet after a 429 that names no time (a ban by the proxy before Discord)."""
 GUILD_WRITES = 20029
@@ -69,7 +69,7 @@ def translate(  # noqa: PLR0911 - one line per kind of error
         case discord.HTTPException(status=status) if status == TOO_MANY_REQUESTS:
             return _limited(error, where)
         case discord.HTTPException(status=status) if status >= SERVER_ERROR:
-            over = status not in _PROXIES
+            over = status != GATEWAY_TIMEOUT
             return _unclear(f"{where}: Discord answers {status}", sent=sent, answered=over)
         case discord.LoginFailure():
             return PermanentError(f"{where}: Discord refuses the token; set a new one")

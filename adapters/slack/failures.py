@@ -11,8 +11,8 @@ from bridge.errors import UnknownOutcomeError as Unknown
 
 TOO_MANY = 429
 SERVER_ERROR = 500
-_PROXIES = frozenset({502, 504})
-"""Answers of a proxy that lost sight of the request, which may still be under way."""
+GATEWAY_TIMEOUT = 504
+"""A proxy lost sight of the request, which may still be under way."""
 OK = 200
 DEFAULT_WAIT = 30.0
 """Seconds to wait where Slack forgets to say; what its own SDK takes."""
@@ -96,7 +96,7 @@ def _answered(error: SlackApiError, doing: str) -> SendError:
         return RateLimitedError(f"{doing}: Slack asks to wait {wait:g} s", wait)
     if status >= SERVER_ERROR or code in _UNKNOWN or (status == OK and not code):
         told = f"{doing}: Slack answered {code or status}"
-        return Unknown(told, answered=status not in _PROXIES)
+        return Unknown(told, answered=status != GATEWAY_TIMEOUT)
     if code in _LATER:
         return RetryableError(f"{doing}: Slack answered {code}")
     if not code:

@@ -51,7 +51,8 @@ def sent(
 def echoed(session: Session, echoes: Sequence[tuple[str, str]], now: datetime) -> None:
     """Record (key, native id) of our own messages as they came back to us: they were sent.
 
-    One that somebody is writing at this moment is left to whoever does, and so is its lane.
+    One that somebody is writing at this moment is left to whoever does, and so is its lane. The
+    others' lanes go on at once.
     """
     natives = dict(echoes)
     found = select(DELIVERY.c.id, DELIVERY.c.lane, DELIVERY.c.key).join_from(
@@ -66,6 +67,9 @@ def echoed(session: Session, echoes: Sequence[tuple[str, str]], now: datetime) -
         with_it = select(DELIVERY.c.id).where(DELIVERY.c.bundle == lead.id, OWED)
         receipts += [(one, lead.lane, natives[lead.key]) for one in session.scalars(with_it)]
     sent(session, receipts, now)
+    if leads:  # their lanes were waiting for nothing but this
+        lanes = {lead.lane for lead in leads}
+        session.execute(update(LANE).where(LANE.c.id.in_(lanes)).values(paused_until=None))
 
 
 def give_up(session: Session, dead: Sequence[tuple[int, int, str]], now: datetime) -> None:
