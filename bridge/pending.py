@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, FromClause, Select, Table, and_, exists, func, or_, select
@@ -28,6 +28,10 @@ UNKNOWN = -1
 """`trying` of an attempt whose maker has recorded that nobody knows its outcome."""
 
 
+_CLOCKS = timedelta(seconds=2)
+"""So far the clocks of platforms may be ahead of ours."""
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """The message that caused a delivery; `gap_at` is its channel's last gap."""
@@ -35,8 +39,14 @@ class Source:
     channel: ChannelRef
     native_id: str
     thread: str
+    sent_at: datetime
     received_at: datetime
     gap_at: datetime | None
+
+    @property
+    def known_from(self) -> datetime:
+        """Gaps that ended before this have hidden nothing of it, whatever the clocks say."""
+        return min(self.received_at, self.sent_at - _CLOCKS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +93,13 @@ class Pending:
 
     @property
     def must_look(self) -> bool:
-        """Whether the message's platform may know more of it than we do: a gap came after it."""
+        """Whether the message's platform may know more of it than we do.
+
+        That is so where a gap ended after it was said, or after it came in: one that was read up
+        may have been reacted to before.
+        """
         gap_at = self.source.gap_at if self.source else None
-        if self.source is None or gap_at is None or gap_at < self.source.received_at:
+        if self.source is None or gap_at is None or gap_at < self.source.known_from:
             return False
         return self.looked_at is None or self.looked_at < gap_at
 
@@ -204,6 +218,7 @@ def _pending() -> Select[Any]:
             MESSAGE.c.account.label("from_account"),
             MESSAGE.c.native_id,
             MESSAGE.c.thread,
+            MESSAGE.c.sent_at,
             MESSAGE.c.received_at,
             RULE.c.body.label("rule_body"),
             MESSAGE.c.channel.label("from_channel"),
@@ -290,7 +305,7 @@ def _source(row: Any) -> Source | None:
     if row.from_account is None:
         return None
     channel = ChannelRef(row.from_account, row.from_channel)
-    return Source(channel, row.native_id, row.thread, row.received_at, row.gap_at)
+    return Source(channel, row.native_id, row.thread, row.sent_at, row.received_at, row.gap_at)
 
 
 def _later(one: datetime | None, other: datetime | None) -> datetime | None:

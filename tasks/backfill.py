@@ -59,10 +59,14 @@ class Backfill:
                 closed = await self._close_gaps()
                 failures = 0
                 await self._look_again(closed)
-            except (SendError, StoreError) as error:
+            except Exception as error:  # noqa: BLE001  (whoever listens goes on meanwhile)
                 failures += 1
                 wait = min(2.0**failures, _LONGEST_PAUSE) * (0.5 + 0.5 * jitter())
-                log.warning("backfill waits", account=self._account.name, reason=str(error))
+                known = isinstance(error, SendError | StoreError)
+                trace = None if known else error
+                log.warning(
+                    "backfill waits", account=self._account.name, reason=str(error), exc_info=trace
+                )
                 await asyncio.sleep(wait)
                 self.request()
 
@@ -71,9 +75,13 @@ class Backfill:
         if not behind:
             return []
         log.info("backfill", account=self._account.name, channels=len(behind))
-        read = 0
+        read, failed = 0, None
         for done, channel in enumerate(behind, start=1):
-            read += await self._read_up(channel)
+            try:
+                read += await self._read_up(channel)
+            except SendError as error:
+                failed = error  # the others need not wait for it
+                continue
             log.info(
                 "caught up",
                 account=self._account.name,
@@ -81,6 +89,8 @@ class Backfill:
                 done=f"{done}/{len(behind)}",
                 messages=read,
             )
+        if failed:
+            raise failed
         return behind
 
     async def _look_again(self, closed: list[Behind]) -> None:
