@@ -3,9 +3,21 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, Select, Table, and_, exists, func, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    ScalarSelect,
+    Select,
+    Table,
+    and_,
+    exists,
+    func,
+    or_,
+    select,
+)
 from sqlmodel import Session
 
 from bridge.messages import ChannelRef
@@ -34,19 +46,16 @@ _CLOCKS = timedelta(seconds=2)
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The message that caused a delivery; `gap_at` is its channel's last gap."""
+    """The message that caused a delivery; `gap_at` is its channel's last gap.
+
+    A gap that ended before `known_from` has hidden nothing of it.
+    """
 
     channel: ChannelRef
     native_id: str
     thread: str
-    sent_at: datetime
-    received_at: datetime
+    known_from: datetime
     gap_at: datetime | None
-
-    @property
-    def known_from(self) -> datetime:
-        """Gaps that ended before this have hidden nothing of it, whatever the clocks say."""
-        return min(self.received_at, self.sent_at - _CLOCKS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +102,9 @@ class Pending:
 
     @property
     def must_look(self) -> bool:
-        """Whether the message's platform may know more of it than we do.
+        """Whether the message's platform may know more of it than we do: a gap came after it.
 
-        That is so where a gap ended after it was said, or after it came in: one that was read up
-        may have been reacted to before.
+        What was read up came in after its gap, but may have been reacted to before.
         """
         gap_at = self.source.gap_at if self.source else None
         if self.source is None or gap_at is None or gap_at < self.source.known_from:
@@ -111,21 +119,12 @@ def next_rows(
 
     They stay owed until the end of the transaction: nobody cancels them in between.
     """
-    first = DELIVERY.alias("first")
-    first_id = (
-        select(first.c.id)
-        .where(first.c.lane == LANE.c.id, first.c.status == 0)
-        .order_by(first.c.due_at, first.c.id)
-        .limit(1)
-        .correlate(LANE)
-        .scalar_subquery()
-    )
     found: list[Pending] = []
     for chunk in chunks(sorted(lanes)):
         statement = _pending().where(
             LANE.c.id.in_(chunk),
             LANE.c.holder == worker,
-            DELIVERY.c.id == first_id,
+            DELIVERY.c.id == _first_id(),
             DELIVERY.c.due_at <= now,
         )
         locked = statement.with_for_update(of=DELIVERY)
@@ -177,7 +176,22 @@ def late_behind(session: Session, lead: Pending, before: datetime, most: int) ->
     return [_to_pending(row) for row in session.execute(statement)]
 
 
+@cache
+def _first_id() -> ScalarSelect[int]:
+    first = DELIVERY.alias("first")
+    return (
+        select(first.c.id)
+        .where(first.c.lane == LANE.c.id, first.c.status == 0)
+        .order_by(first.c.due_at, first.c.id)
+        .limit(1)
+        .correlate(LANE)
+        .scalar_subquery()
+    )
+
+
+@cache
 def _pending() -> Select[Any]:
+    """What all reads here have in common; made once, because that takes longer than a read."""
     root = func.coalesce(func.nullif(MESSAGE.c.thread, ""), MESSAGE.c.native_id)
     in_thread = MESSAGE.alias("in_thread")
     in_reply = MESSAGE.alias("in_reply")
@@ -305,7 +319,8 @@ def _source(row: Any) -> Source | None:
     if row.from_account is None:
         return None
     channel = ChannelRef(row.from_account, row.from_channel)
-    return Source(channel, row.native_id, row.thread, row.sent_at, row.received_at, row.gap_at)
+    known_from = min(row.received_at, row.sent_at - _CLOCKS)
+    return Source(channel, row.native_id, row.thread, known_from, row.gap_at)
 
 
 def _later(one: datetime | None, other: datetime | None) -> datetime | None:

@@ -59,7 +59,7 @@ class Backfill:
                 closed = await self._close_gaps()
                 failures = 0
                 await self._look_again(closed)
-            except Exception as error:  # noqa: BLE001  (whoever listens goes on meanwhile)
+            except Exception as error:
                 failures += 1
                 wait = min(2.0**failures, _LONGEST_PAUSE) * (0.5 + 0.5 * jitter())
                 known = isinstance(error, SendError | StoreError)

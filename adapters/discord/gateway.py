@@ -1,6 +1,7 @@
 """One gateway session with our own hands on the dispatches: raw in, nothing cached."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any
@@ -44,6 +45,22 @@ _FATAL = {
 }
 
 
+_log = logging.getLogger(__name__)
+
+
+class _Handlers(dict[str, Callable[[Any], None]]):
+    """The handlers by dispatch name; kinds that we have no use for are told once each, by name."""
+
+    def __missing__(self, name: str) -> Callable[[Any], None]:
+        _log.info("a dispatch of another kind: %s", name)
+        self[name] = _pass_over
+        return _pass_over
+
+
+def _pass_over(data: Any) -> None:
+    del data
+
+
 class Gateway(discord.Client):
     """The SDK's client with its own caches and parsers taken out.
 
@@ -61,7 +78,7 @@ class Gateway(discord.Client):
         self._api = Api(settings.api_url)
         self.http = self._api
         self._connection.http = self._api
-        self._connection.parsers = dict(handlers)
+        self._connection.parsers = _Handlers(handlers)
 
     def dispatch(self, event: str, /, *args: Any, **kwargs: Any) -> None:
         """Drop the SDK's own events: nobody listens to them."""

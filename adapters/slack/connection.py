@@ -2,12 +2,16 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from slack_bolt.adapter.socket_mode.async_handler import AsyncSocketModeHandler
 from slack_bolt.async_app import AsyncApp
+from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_sdk.socket_mode.aiohttp import SocketModeClient
+from slack_sdk.socket_mode.request import SocketModeRequest
+from slack_sdk.socket_mode.response import SocketModeResponse
 
 from adapters.slack.failures import translated
 from adapters.slack.payload import JsonDict
@@ -19,6 +23,8 @@ RESTORE_SECONDS = 30
 WATCH_SECONDS = 1
 CLOSE_SECONDS = 2
 
+_LOG = logging.getLogger(__name__)
+
 
 async def hold(app: AsyncApp, app_token: str, hello: Callable[[], Awaitable[None]]) -> None:
     """Connect and stay so until cancelled. The SDK replaces a connection that Slack recycles.
@@ -27,7 +33,7 @@ async def hold(app: AsyncApp, app_token: str, hello: Callable[[], Awaitable[None
     it raises ends this. Raises SendError and its kinds where Slack refuses the connection,
     ConnectionError where one cannot be restored.
     """
-    handler = AsyncSocketModeHandler(app, app_token, ping_interval=PING_SECONDS)
+    handler = _Handler(app, app_token, ping_interval=PING_SECONDS)
     socket = handler.client
     socket.proxy = app.client.proxy
     greeting = _Greeting(hello)
@@ -38,6 +44,21 @@ async def hold(app: AsyncApp, app_token: str, hello: Callable[[], Awaitable[None
     finally:
         greeting.forget()
         await _close(socket)
+
+
+class _Handler(AsyncSocketModeHandler):
+    """Acknowledges what Bolt itself cannot read, which Slack would otherwise send for ever."""
+
+    async def handle(self, client: SocketModeClient, req: SocketModeRequest) -> None:  # type: ignore[override]
+        """Look whether Bolt can read a request before it gets it."""
+        try:
+            AsyncBoltRequest(mode="socket_mode", body=req.payload)
+        except Exception as error:  # noqa: BLE001 - whatever Bolt makes of an odd payload
+            known = req.payload.get("event_id") if isinstance(req.payload, dict) else None
+            _LOG.warning("left out an event that Bolt cannot read: %s: %s", known, error)
+            await client.send_socket_mode_response(SocketModeResponse(envelope_id=req.envelope_id))
+            return
+        await super().handle(client, req)
 
 
 class _Greeting:

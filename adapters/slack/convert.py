@@ -36,6 +36,11 @@ class Context:
         return ChannelRef(self.account, native_id)
 
 
+def is_known(event: JsonDict) -> bool:
+    """Whether this kind of event means anything to us."""
+    return str(event.get("type")) in _KINDS
+
+
 def events(event: JsonDict, context: Context) -> list[Event]:
     """What the `event` of an Events API payload means; most kinds mean nothing to us.
 

@@ -9,7 +9,7 @@ from typing import Any
 from slack_bolt.response import BoltResponse
 from slack_sdk.web.async_client import AsyncWebClient
 
-from adapters.slack.convert import Context, channel_named, events, person
+from adapters.slack.convert import Context, channel_named, events, is_known, person
 from adapters.slack.directory import call, pages
 from adapters.slack.payload import JsonDict, position_at
 from bridge.errors import PermanentError, SendError, StoreError
@@ -23,10 +23,14 @@ WITHHELD = 503
 
 
 class Inbox:
-    """What one listener does with what arrives. Counts what it could not read in `malformed`."""
+    """What one listener does with what arrives.
+
+    Counts what it could not read in `malformed`, and what it has no use for in `unknown`.
+    """
 
     def __init__(self, client: AsyncWebClient, context: Context, receive: Receive) -> None:
         self.malformed = 0
+        self.unknown = 0
         self._client = client
         self._context = context
         self._receive = receive
@@ -90,6 +94,12 @@ class Inbox:
     def _read(self, payload: JsonDict) -> list[Event]:
         event = payload.get("event")
         if payload.get("type") != "event_callback" or not isinstance(event, dict):
+            return []
+        if not is_known(event):
+            self.unknown += 1
+            _LOG.info(
+                "an event of another kind: %s: %s", payload.get("event_id"), event.get("type")
+            )
             return []
         try:
             return events(event, self._context)

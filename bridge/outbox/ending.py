@@ -21,6 +21,8 @@ from bridge.models import Status
 from bridge.pending import DELIVERY, OWED
 from bridge.store import chunks, is_sqlite
 
+_LEAD = DELIVERY.alias("lead")
+
 
 def sent(
     session: Session,
@@ -95,9 +97,8 @@ def _end(
 ) -> None:
     """End deliveries, and with each what was to leave with it, if it was still ours to end."""
     _end_alone(session, status, ended, now)
-    lead = DELIVERY.alias("lead")
     ended_now = exists().where(
-        lead.c.id == bindparam("d"), lead.c.status == int(status), lead.c.settled_at == now
+        _LEAD.c.id == bindparam("d"), _LEAD.c.status == int(status), _LEAD.c.settled_at == now
     )
     if ended:
         session.execute(
@@ -126,16 +127,17 @@ def cancel(
     """End (delivery, reason) as cancelled; says how many.
 
     One that is being tried, alone or with others, is only marked: its holder decides, and calls
-    with `by_holder`. One
-    that somebody is writing at this moment is left to whoever does; the claim judges it anew.
+    with `by_holder`. One that somebody is writing at this moment is left to whoever does; the
+    claim judges it anew.
     """
     if not by_holder:
         untouched = _lock_untouched(session, [delivery for delivery, _ in reasons])
         reasons = [(delivery, why) for delivery, why in reasons if delivery in untouched]
     if not reasons:
         return 0
-    lead = DELIVERY.alias("lead")
-    leaving = exists().where(lead.c.id == DELIVERY.c.bundle, lead.c.trying != 0, lead.c.status == 0)
+    leaving = exists().where(
+        _LEAD.c.id == DELIVERY.c.bundle, _LEAD.c.trying != 0, _LEAD.c.status == 0
+    )
     idle = true() if by_holder else and_(DELIVERY.c.trying == 0, ~leaving)
     session.execute(
         update(DELIVERY)

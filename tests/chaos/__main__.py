@@ -5,7 +5,7 @@ import sys
 
 from tasks.processes import run_until_stopped
 from tests.chaos.plan import Size
-from tests.chaos.run import run
+from tests.chaos.run import is_good, run
 from tests.chaos.servers import PAIRS
 
 INTERRUPTED = 130
@@ -28,8 +28,12 @@ def main() -> int:
     given = parser.parse_args()
     size = Size(given.messages, given.channels, given.seconds, given.kills, given.window)
     only = ("none",) if given.calm else tuple(filter(None, given.only.split(",")))
-    work = run(given.seed, size, given.pair, only=only, keep=given.keep)
-    return run_until_stopped(work, interrupted=INTERRUPTED)
+
+    async def work() -> int:
+        facts = await run(given.seed, size, given.pair, only=only, keep=given.keep)
+        return 0 if is_good(facts) else 1
+
+    return run_until_stopped(work(), interrupted=INTERRUPTED)
 
 
 if __name__ == "__main__":

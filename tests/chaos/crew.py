@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import structlog
-
 from tasks.processes import celery_worker, die_with_parent, ours
 from tasks.wiring import CONFIG_VARIABLE
 from tests.integration.servers import alive_in
@@ -20,8 +18,6 @@ PAUSE_SECONDS = 0.5
 """Before whoever ended without being killed by us is started again."""
 STOP_SECONDS = 10.0
 _LOOK_SECONDS = 0.1
-
-log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)

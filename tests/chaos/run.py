@@ -33,8 +33,8 @@ CALM_SECONDS = 3.0
 
 async def run(
     seed: int, size: Size, pair: str, *, only: tuple[str, ...] = (), keep: bool = False
-) -> int:
-    """Do one run and print what came of it; 0 only if all was as promised."""
+) -> dict[str, Any]:
+    """Do one run and print what came of it: who went wrong how, and the facts in the last line."""
     began = time.monotonic()
     plan = draw(seed, size, names(), breakable(pair))
     plan = replace(plan, troubles=tuple(one for one in plan.troubles if _wanted(one, only)))
@@ -43,14 +43,13 @@ async def run(
         verdict = judge(evidence)
         facts = {**_facts(evidence, verdict, done), "pair": pair}
         facts["seconds"] = round(time.monotonic() - began, 1)
-        good = is_good(facts)
-        if not good:
+        if not is_good(facts):
             sys.stdout.write("\n".join(report.post_mortem(evidence, verdict, built, done)) + "\n")
         if keep:
             sys.stdout.write(f"kept: {built.folder}\n")
     sys.stdout.write(json.dumps(facts) + "\n")
     sys.stdout.flush()
-    return 0 if good else 1
+    return facts
 
 
 def is_good(facts: dict[str, Any]) -> bool:
@@ -70,10 +69,10 @@ async def _happen(plan: Plan, built: Stage) -> tuple[Evidence, Done]:
         await asyncio.gather(talk(plan, built.remotes, record), make_trouble(plan, built, done))
         for remote in built.remotes.values():
             await remote.mend()
-        await _quiet(plan, built, record, done)
+        await quiet(plan, built, record, done)
         for task in beside:
             task.cancel()
-    return await _evidence(plan, built, record, known), done
+    return await evidence_of(plan, built, record, known), done
 
 
 async def _second_listener(plan: Plan, built: Stage) -> None:
@@ -82,7 +81,7 @@ async def _second_listener(plan: Plan, built: Stage) -> None:
     built.crew.join("listener-2", ours("listen"))
 
 
-async def _quiet(plan: Plan, built: Stage, record: Record, done: Done) -> None:
+async def quiet(plan: Plan, built: Stage, record: Record, done: Done) -> None:
     """Wait until nothing is left to be done, and a calm moment longer."""
     end = time.monotonic() + QUIET_SECONDS + plan.size.window
     first = {(name, plan.channels[0]) for name in plan.platforms}
@@ -135,7 +134,7 @@ def _stored(built: Stage) -> list[tuple[str, str]]:
         return [(account, native_id) for account, native_id in found]
 
 
-async def _evidence(plan: Plan, built: Stage, record: Record, known: Known) -> Evidence:
+async def evidence_of(plan: Plan, built: Stage, record: Record, known: Known) -> Evidence:
     seen = {
         (name, channel): await remote.messages(channel)
         for name, remote in built.remotes.items()

@@ -7,9 +7,10 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeAlias
 
 from sqlmodel import select
 
@@ -29,6 +30,9 @@ HISTORY_LAG = 2.0
 REHEARSAL = "rehearsal"
 TICK = "white_check_mark"
 _READY_SECONDS = 60.0
+
+Accounts: TypeAlias = Mapping[str, Mapping[str, Any]]
+"""What the stand-ins say of themselves, by platform: `url` and `account`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +79,7 @@ async def stage(plan: Plan, pair: str, *, keep: bool = False) -> AsyncIterator[S
 
 
 @contextlib.contextmanager
-def _standins() -> contextlib.AbstractContextManager[Mapping[str, dict[str, dict[str, str]]]]:
+def _standins() -> Iterator[Accounts]:
     """The judges, in a process of their own that nobody kills."""
     command = [*ours("standin", "--json"), *(f"--{name}-port=0" for name in names())]
     process = subprocess.Popen(
@@ -100,9 +104,7 @@ async def _furnish(remote: Remote, plan: Plan) -> None:
         await remote.act("channel", channel=channel)
 
 
-def _config(
-    plan: Plan, accounts: Mapping[str, dict[str, dict[str, str]]], store: str, broker: str
-) -> str:
+def _config(plan: Plan, accounts: Accounts, store: str, broker: str) -> str:
     """Every channel tells the channel of the same name on the other platform."""
     sections = [section(name, one["account"]) for name, one in accounts.items()]
     sections.append(f'[store]\nurl = "{store}"\n[broker]\nurl = "{broker}"\n')

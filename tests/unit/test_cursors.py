@@ -418,10 +418,13 @@ def test_a_gap_since_the_reading_makes_us_look_again(taking: Intake) -> None:
     assert due_job(taking.store) == (True, "1")
 
 
-def test_what_came_in_by_the_backfill_itself_need_not_be_looked_at(taking: Intake) -> None:
+@pytest.mark.parametrize("reactions", [(), None], ids=["whole", "without its reactions"])
+def test_what_came_in_by_the_backfill_itself_is_looked_at_only_if_it_was_not_whole(
+    taking: Intake, reactions: tuple[()] | None
+) -> None:
     taking.take([Deleted(HELP, "1", 1, NOW)], NOW)
-    read_up(taking, page(shown(posted(2), reactions=None), start=2))
-    assert due_job(taking.store) == (False, "2")
+    read_up(taking, page(shown(posted(2), reactions=reactions), start=2))
+    assert due_job(taking.store) == (reactions is None, "2")
 
 
 def test_looking_stores_what_it_sees_and_judges_anew(taking: Intake) -> None:
