@@ -1,7 +1,6 @@
 """What is owed, joined with the facts that say whether it still matters. Reads only."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
@@ -22,8 +21,10 @@ from sqlmodel import Session
 
 from bridge.messages import ChannelRef
 from bridge.models import Account, Channel, Delivery, Lane, Message, Person, Reaction, Rule
-from bridge.rules import Facts, Snapshot, no_longer_matters
+from bridge.rules import Facts, Snapshot
 from bridge.store import chunks
+from bridge.waiting import Pending as Pending
+from bridge.waiting import Source as Source
 
 DELIVERY: Table = Delivery.__table__  # type: ignore[attr-defined]
 LANE: Table = Lane.__table__  # type: ignore[attr-defined]
@@ -42,74 +43,6 @@ UNKNOWN = -1
 
 _CLOCKS = timedelta(seconds=2)
 """So far the clocks of platforms may be ahead of ours."""
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """The message that caused a delivery; `gap_at` is its channel's last gap.
-
-    A gap that ended before `known_from` has hidden nothing of it.
-    """
-
-    channel: ChannelRef
-    native_id: str
-    thread: str
-    known_from: datetime
-    gap_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """An owed delivery with all that is needed to judge and to render it.
-
-    `epoch`, `paused_until` (the later of lane and account) and `last_receipt` are its lane's.
-    `trying` is the epoch of an attempt whose end nobody recorded, UNKNOWN, or 0; see
-    models.Delivery for what belongs to it. `others` leave in the same message.
-    """
-
-    id: int
-    lane: int
-    epoch: int
-    paused_until: datetime | None
-    target: ChannelRef
-    key: str
-    due_at: datetime
-    attempts: int
-    trying: int
-    cancel_wanted: bool
-    rule: Snapshot | None
-    body: str
-    facts: Facts
-    author: str
-    channel_name: str
-    files: tuple[str, ...]
-    link: str
-    last_receipt: str = ""
-    tried_at: datetime | None = None
-    sure_at: datetime | None = None
-    looked_at: datetime | None = None
-    source: Source | None = None
-    bundle: int = 0
-    kind: str = "notification"
-    others: tuple["Pending", ...] = ()
-
-    @property
-    def moot(self) -> str:
-        """Why it need not go out any more; "" while it must."""
-        if self.rule and (why := no_longer_matters(self.rule, self.facts)):
-            return why
-        return "it was cancelled while it was being tried" if self.cancel_wanted else ""
-
-    @property
-    def must_look(self) -> bool:
-        """Whether the message's platform may know more of it than we do: a gap came after it.
-
-        What was read up came in after its gap, but may have been reacted to before.
-        """
-        gap_at = self.source.gap_at if self.source else None
-        if self.source is None or gap_at is None or gap_at < self.source.known_from:
-            return False
-        return self.looked_at is None or self.looked_at < gap_at
 
 
 def next_rows(

@@ -38,7 +38,7 @@ from bridge.messages import (
 from bridge.richtext import Paragraph, Text
 
 ACCOUNT = "acme"
-PATIENCE = 10.0
+PATIENCE = 30.0
 WEEK = 7 * 24 * 3600 * 1_000_000
 MINUTE = 60 * 1_000_000
 

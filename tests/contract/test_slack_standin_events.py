@@ -18,7 +18,7 @@ from adapters.slack.standin.sockets import MOST_CONNECTIONS, MOST_PARKED
 from adapters.standin import Remote
 
 JsonDict = dict[str, Any]
-PATIENCE = 5
+PATIENCE = 30
 
 
 @pytest.fixture
