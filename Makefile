@@ -18,7 +18,7 @@ demo-check: .venv/run ## the same headless: expected against seen, JSON as the l
 	@$(BIN)/chatbridge demo --check $(ARGS)
 
 test: .venv/dev ## all tests
-	@$(BIN)/python -m pytest -n 4 --dist worksteal $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 lint: .venv/dev ## style, types, and the way imports go
 	@$(BIN)/ruff check .

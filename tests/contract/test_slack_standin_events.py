@@ -340,7 +340,7 @@ async def test_one_connection_too_many_is_sent_away(standin: SlackStandin) -> No
             await one.close()
 
 
-@pytest.mark.parametrize("how", ["fresh", "close", "abort"])
+@pytest.mark.parametrize("how", ["close", "abort"])
 async def test_bolt_comes_back_after_a_cut(standin: SlackStandin, remote: Remote, how: str) -> None:
     async with bolt(standin, ping_interval=2) as heard:
         await remote.disconnect(how)
