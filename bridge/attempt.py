@@ -62,9 +62,10 @@ class Ways(Protocol):
 
 
 def outbound(job: Pending) -> Outbound:
-    """The message that a delivery stands for, as it reads now."""
+    """The message that a delivery stands for: as it was made or first tried, else as it is now."""
     if job.body:
-        return Outbound(job.target, job.key, richtext.load(job.body), card=job.kind == DIGEST)
+        card = job.kind == DIGEST or job.bundle == job.id
+        return Outbound(job.target, job.key, richtext.load(job.body), card=card)
     if job.others:
         return Outbound(job.target, job.key, render.bundle((job, *job.others)), card=True)
     return Outbound(job.target, job.key, render.notification(job))

@@ -10,8 +10,8 @@ from itertools import takewhile
 
 from sqlmodel import Session
 
-from bridge import archive, outbox, render
-from bridge.attempt import Looked, Moot, Verdict
+from bridge import archive, outbox, render, richtext
+from bridge.attempt import Looked, Moot, Verdict, outbound
 from bridge.directory import own_people
 from bridge.lanes import free, lease
 from bridge.messages import Receipt
@@ -43,7 +43,8 @@ class Turn:
     """What one transaction decided. Every lane that was looked at is in exactly one of these.
 
     `jobs` are to be tried now; `freed` lanes have nothing due; `waiting` ones are paused until the
-    given moment; `more` could not be finished in this turn. `cancelled` and `dead` are counts.
+    given moment; `more` could not be finished in this turn. `cancelled` and `dead` are counts. All
+    of it was decided for `worker`: what is claimed is not for who has become another meanwhile.
     """
 
     jobs: tuple[Pending, ...] = ()
@@ -52,6 +53,7 @@ class Turn:
     more: frozenset[int] = frozenset()
     cancelled: int = 0
     dead: int = 0
+    worker: str = ""
 
 
 def turn(
@@ -104,7 +106,7 @@ def turn(
     free(session, worker, lanes - busy)
     idle = lanes - busy - {lane for lane, _ in waiting}
     return Turn(
-        tuple(jobs), frozenset(idle), tuple(waiting), frozenset(open_lanes), cancelled, dead
+        tuple(jobs), frozenset(idle), tuple(waiting), frozenset(open_lanes), cancelled, dead, worker
     )
 
 
@@ -117,8 +119,8 @@ def _next(row: Pending, now: datetime, late_limit: float) -> datetime | _Cancel 
     """What to do with a lane's next row: wait until, cancel, give up, or (None) try it."""
     if row.paused_until and row.paused_until > now:
         return row.paused_until
-    if row.trying > 0 and row.attempts >= MOST_TRIES:
-        return GiveUp(f"{row.attempts} attempts ended without an answer")
+    if row.trying > 0 and row.crashes + 1 >= MOST_TRIES:
+        return GiveUp(f"{MOST_TRIES} attempts in a row ended without a word; it may be at fault")
     if row.trying:
         return None  # it may have gone out: that is looked up first, whatever has happened since
     if row.moot:
@@ -189,7 +191,8 @@ def _record(session: Session, worker: str, settled: Sequence[Settlement], now: d
                 archive.show(session, seen.events, now, own_people(session).__contains__)
             case Again() as again:
                 refusals.append(_refusal(job, again))
-    outbox.sent(session, receipts, now, worker)
+    before = {one.job.lane: one.job.last_receipt for one in settled}
+    outbox.sent(session, receipts, now, before)
     outbox.retry(session, refusals, worker)
     outbox.untried(session, untried)
     outbox.read_anew(session, looked)
@@ -208,6 +211,7 @@ def _refusal(job: Pending, again: Again) -> outbox.Refusal:
         at=again.at,
         reason=again.reason,
         unknown=unknown,
+        body=richtext.dump(outbound(job).document) if unknown and not job.body else None,
         counts=again.counts,
         sure_at=again.sure_at,
         account=job.target.account if again.everywhere else "",

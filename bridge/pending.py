@@ -8,14 +8,15 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     FromClause,
-    ScalarSelect,
     Select,
     Table,
     and_,
     exists,
     func,
+    literal_column,
     or_,
     select,
+    true,
 )
 from sqlmodel import Session
 
@@ -110,16 +111,23 @@ def late_behind(session: Session, lead: Pending, before: datetime, most: int) ->
 
 
 @cache
-def _first_id() -> ScalarSelect[int]:
-    first = DELIVERY.alias("first")
-    return (
-        select(first.c.id)
-        .where(first.c.lane == LANE.c.id, first.c.status == 0)
-        .order_by(first.c.due_at, first.c.id)
+def _first_id() -> ColumnElement[int]:
+    """A lane's next row: one of unknown outcome before all others, for it was tried before them.
+
+    Others would leave receipts behind which it is no longer looked for.
+    """
+    first, unsure = DELIVERY.alias("first"), DELIVERY.alias("unsure")
+    open_ = unsure.c.trying != literal_column("0")  # a literal, for the partial index
+    choices = [
+        select(one.c.id)
+        .where(one.c.lane == LANE.c.id, one.c.status == literal_column("0"), more)
+        .order_by(one.c.due_at, one.c.id)
         .limit(1)
         .correlate(LANE)
         .scalar_subquery()
-    )
+        for one, more in ((unsure, open_), (first, true()))
+    ]
+    return func.coalesce(*choices)
 
 
 @cache
@@ -227,6 +235,7 @@ def _to_pending(row: Any) -> Pending:
         sure_at=row.sure_at,
         looked_at=row.looked_at,
         bundle=row.bundle,
+        crashes=row.crashes,
         kind=row.kind,
         cancel_wanted=row.cancel_wanted,
         rule=Snapshot.load(row.rule_body) if row.rule_body else None,

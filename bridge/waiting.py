@@ -53,6 +53,7 @@ class Pending:
     looked_at: datetime | None = None
     source: Source | None = None
     bundle: int = 0
+    crashes: int = 0
     kind: str = "notification"
     others: tuple["Pending", ...] = ()
 

@@ -2,8 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Coroutine
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
@@ -12,14 +12,22 @@ from bridge import cursors
 from bridge.cursors import Behind, Reading
 from bridge.errors import PermanentError, RateLimitedError, SendError, StoreError
 from bridge.intake import Intake, Taken
-from bridge.messages import Page
+from bridge.messages import ChannelRef, Page
+from bridge.models import EPOCH
 from tasks import metrics
 from tasks.bells import Bells
 from tasks.wiring import Account, jitter
 
+SETTLE_SECONDS = 3.0
+"""A platform's history lags behind what was posted: so long after a gap it is read."""
 LAG_SECONDS = 10.0
-"""A platform's history may lag behind what was posted: it is read once more after so long."""
+"""It may lag by more: what was read sooner than this after its gap is read once more."""
+_AGAIN = 6
+"""After so many times that long, unless another gap brings it about; platforms count our reads."""
+_FIRST_SECONDS = 15.0
 _LONGEST_PAUSE = 60.0
+_ALIKE = 8
+"""So many neighbours in the order of channels count as equally urgent."""
 
 Run = Callable[..., Coroutine[Any, Any, Any]]
 """Runs a function of the store on the store's thread."""
@@ -37,6 +45,7 @@ class Backfill:
         self._bells = bells
         self._wanted = asyncio.Event()
         self._history = account.history()
+        self._read_at: dict[ChannelRef, datetime] = {}
 
     def request(self) -> None:
         """There is a gap to be closed."""
@@ -51,7 +60,10 @@ class Backfill:
 
     async def _run_on(self) -> None:
         failures = 0
-        self.request()  # a gap may be left from before
+        with contextlib.suppress(TimeoutError):
+            # a listener that connects reports a gap; reading what is left from before would be vain
+            await asyncio.wait_for(self._wanted.wait(), _FIRST_SECONDS)
+        self.request()
         while True:
             await self._wanted.wait()
             self._wanted.clear()
@@ -71,36 +83,49 @@ class Backfill:
                 self.request()
 
     async def _close_gaps(self) -> list[Behind]:
-        behind: list[Behind] = await self._run(self._behind)
-        if not behind:
-            return []
-        log.info("backfill", account=self._account.name, channels=len(behind))
-        read, failed = 0, None
-        for done, channel in enumerate(behind, start=1):
+        """Read up one channel after the other; returns those whose ends must be read once more.
+
+        What is behind is asked anew each time: another gap may have opened, which this reading
+        closes as well, and another listener of the account may have closed some.
+        """
+        young, failed, read, done = list[Behind](), dict[ChannelRef, SendError](), 0, 0
+        while behind := await self._run(self._behind, failed.keys()):
+            if not done:
+                log.info("backfill", account=self._account.name, channels=len(behind))
+            channel, done = behind[0], done + 1
+            began_at = await _settled(channel.gap_at)
+            self._read_at[channel.channel] = began_at
             try:
                 read += await self._read_up(channel)
             except SendError as error:
-                failed = error  # the others need not wait for it
+                failed[channel.channel] = error  # the others need not wait for it
                 continue
+            if began_at < channel.gap_at + timedelta(seconds=LAG_SECONDS):
+                young.append(channel)
             log.info(
                 "caught up",
                 account=self._account.name,
                 channel=channel.name or channel.channel.id,
-                done=f"{done}/{len(behind)}",
+                left=len(behind) - 1,
                 messages=read,
             )
-        if failed:
-            raise failed
-        return behind
+        for reason in failed.values():
+            raise reason
+        return young
 
     async def _look_again(self, closed: list[Behind]) -> None:
-        """Read the ends of these channels once more, unless another gap has to be closed first."""
+        """Read the ends of these channels once more, unless another gap has to be closed first.
+
+        They were read so soon after their gap that history may not have shown all before it.
+        """
         if not closed:
             return
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wanted.wait(), LAG_SECONDS)
+            await asyncio.wait_for(self._wanted.wait(), _AGAIN * LAG_SECONDS)
             return
         for one in closed:
+            if self._wanted.is_set():
+                return
             after, roots_after = await self._run(self._end_of, one)
             with contextlib.suppress(PermanentError):
                 async for page in self._pages(one, after, roots_after):
@@ -148,9 +173,19 @@ class Backfill:
         metrics.count_taken(taken)
         self._bells.ring(taken.owed)
 
-    def _behind(self) -> list[Behind]:
+    def _behind(self, failed: Collection[ChannelRef]) -> list[Behind]:
+        """What is behind: first what was read longest ago, then the most recently active.
+
+        Several listeners of an account do not all begin with the same.
+        """
         with self._intake.store.reading() as session:
-            return cursors.behind(session, self._account.name)
+            found = cursors.behind(session, self._account.name)
+        ranks = {
+            one.channel: (self._read_at.get(one.channel, EPOCH), rank // _ALIKE, jitter())
+            for rank, one in enumerate(found)
+        }
+        left = [one for one in found if one.channel not in failed]
+        return sorted(left, key=lambda one: ranks[one.channel])
 
     def _end_of(self, behind: Behind) -> tuple[int, int]:
         with self._intake.store.reading() as session:
@@ -159,6 +194,13 @@ class Backfill:
     def _reading_from(self, behind: Behind) -> tuple[int, int]:
         with self._intake.store.reading() as session:
             return cursors.reading_from(session, behind, _now())
+
+
+async def _settled(gap_at: datetime) -> datetime:
+    """Wait until a gap has settled; returns the moment when it had."""
+    wait = SETTLE_SECONDS - (_now() - gap_at).total_seconds()
+    await asyncio.sleep(min(max(wait, 0.0), SETTLE_SECONDS))
+    return _now()
 
 
 def _now() -> datetime:

@@ -142,7 +142,7 @@ class Engine:
             self._active.pop(one.job.lane, None)
         for job in done.jobs:
             self._active[job.lane] = job
-            self._spawn(self._send(job))
+            self._spawn(self._send(job, done.worker))
         self._held |= done.more
         for lane, until in done.waiting:
             wait = (until - datetime.now(UTC)).total_seconds()
@@ -160,8 +160,11 @@ class Engine:
         self._rung.update(dict.fromkeys(lanes))
         self._work.set()
 
-    async def _send(self, job: Pending) -> None:
-        verdict = await self._outlets.attempt(job, lambda: self._life.certain)
+    async def _send(self, job: Pending, worker: str) -> None:
+        def still_ours() -> bool:
+            return self._life.certain and self._life.id == worker
+
+        verdict = await self._outlets.attempt(job, still_ours)
         if isinstance(verdict, Receipt):
             self._rest(job)
         self._settled.append(Settlement(job, verdict))

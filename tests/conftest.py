@@ -11,8 +11,9 @@ from hypothesis import settings
 from bridge.migrations import upgrade
 from bridge.store import Store
 
-# HYPOTHESIS_PROFILE=default looks harder; what runs at every change must be quick
+# HYPOTHESIS_PROFILE=deep looks much harder; what runs at every change must be quick
 settings.register_profile("quick", max_examples=40, deadline=None)
+settings.register_profile("deep", max_examples=1000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 

@@ -52,16 +52,18 @@ class Delivery(SQLModel, table=True):
     """The outbox: one message that is owed to one lane. See Status.
 
     `key` is unique per thing owed and goes out with it. `message` is what caused it, `body` the
-    content where it was made beforehand (a digest; JSON). `trying` is the epoch of the attempt
-    under way, or 0: an old non-zero one means an attempt of unknown outcome. Of such a one,
-    `tried_at` is when it was made, and a look-up that finds nothing counts from `sure_at` on.
-    `looked_at` is when the message was last read anew from its platform. Rows that leave as one
-    message name the first of them in `bundle`.
+    content where it was made beforehand (a digest; JSON), or has to be found again as it was sent.
+    `trying` is the epoch of the attempt under way, or 0: an old non-zero one means an attempt of
+    unknown outcome. Of such a one, `tried_at` is when it was made, and a look-up that finds
+    nothing counts from `sure_at` on. `looked_at` is when the message was last read anew from its
+    platform. Rows that leave as one message name the first of them in `bundle`. `crashes` counts
+    the attempts in a row before this one whose end nobody recorded.
     """
 
     __table_args__ = (
         UniqueConstraint("key"),
         partial("delivery_lane", "lane", "due_at", "id", where="status = 0"),
+        partial("delivery_unsure", "lane", where="status = 0 AND trying != 0"),
         partial("delivery_due", "due_at", where="status = 0"),
         partial("delivery_bundle", "bundle", where="bundle != 0"),
         partial("delivery_message", "message", where="status = 0"),
@@ -85,6 +87,7 @@ class Delivery(SQLModel, table=True):
     bundle: int = Field(
         default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": text("0")}
     )
+    crashes: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
     cancel_wanted: bool = False
     settled_at: datetime | None = moment_column(nullable=True)
     receipt: str = ""

@@ -1,6 +1,6 @@
 """Rows that end: sent, cancelled, dead or held."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import (
@@ -16,7 +16,7 @@ from sqlalchemy import (
 )
 from sqlmodel import Session
 
-from bridge.lanes import LANE, held_by
+from bridge.lanes import LANE
 from bridge.models import Status
 from bridge.pending import DELIVERY, OWED
 from bridge.store import chunks, is_sqlite
@@ -28,11 +28,12 @@ def sent(
     session: Session,
     receipts: Sequence[tuple[int, int, str]],
     now: datetime,
-    holder: str | None = None,
+    before: Mapping[int, str] | None = None,
 ) -> None:
     """Record (delivery, lane, native id). Always allowed: what happened, happened.
 
-    It becomes the lane's last receipt, if the holder (where named) still holds the lane.
+    It becomes the lane's last receipt, unless that is no longer the one of `before` (by lane):
+    then the lane has gone on since.
     """
     if not receipts:
         return
@@ -44,10 +45,16 @@ def sent(
         ),
         [{"d": delivery, "r": receipt} for delivery, _, receipt in receipts],
     )
-    named = [{"l": lane, "r": native} for _, lane, native in receipts if native]
-    last = update(LANE).where(LANE.c.id == bindparam("l"), held_by(holder))
+    last = update(LANE).where(LANE.c.id == bindparam("l")).values(last_receipt=bindparam("r"))
+    if before is not None:
+        last = last.where(LANE.c.last_receipt == bindparam("b"))
+    named = [
+        {"l": lane, "r": native} if before is None else {"l": lane, "r": native, "b": before[lane]}
+        for _, lane, native in receipts
+        if native
+    ]
     if named:
-        session.execute(last.values(last_receipt=bindparam("r")), named)
+        session.execute(last, named)
 
 
 def echoed(session: Session, echoes: Sequence[tuple[str, str]], now: datetime) -> None:

@@ -39,6 +39,7 @@ def claim(session: Session, claims: Sequence[tuple[int, int]], now: datetime) ->
         .where(DELIVERY.c.id == bindparam("d"), OWED)
         .values(
             attempts=DELIVERY.c.attempts + 1,
+            crashes=case((left_open, DELIVERY.c.crashes + 1), else_=0),
             trying=bindparam("e"),
             tried_at=case((fresh, literal(now, moment)), else_=DELIVERY.c.tried_at),
             sure_at=case((fresh, null()), (left_open, surer), else_=DELIVERY.c.sure_at),
@@ -55,12 +56,19 @@ def bundle(session: Session, lead: int, others: Sequence[int]) -> None:
 
 
 def untried(session: Session, deliveries: Sequence[tuple[int, int]]) -> None:
-    """Take back what `claim` wrote of (delivery, epoch): no attempt was made."""
+    """Take back what `claim` wrote of (delivery, epoch): no attempt was made.
+
+    A notification is made anew when it is sent after all.
+    """
     if deliveries:
         session.execute(
             update(DELIVERY)
             .where(DELIVERY.c.id == bindparam("d"), DELIVERY.c.trying == bindparam("e"), OWED)
-            .values(trying=0, attempts=DELIVERY.c.attempts - 1),
+            .values(
+                trying=0,
+                attempts=DELIVERY.c.attempts - 1,
+                body=case((DELIVERY.c.rule != "", ""), else_=DELIVERY.c.body),
+            ),
             [{"d": delivery, "e": epoch} for delivery, epoch in deliveries],
         )
 
@@ -78,7 +86,10 @@ def read_anew(session: Session, deliveries: Sequence[tuple[int, datetime]]) -> N
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A failed attempt that will be made again; the lane (and the account) waits until `at`."""
+    """A failed attempt that will be made again; the lane (and the account) waits until `at`.
+
+    `body` is what was said, where that has to be found again.
+    """
 
     delivery: int
     lane: int
@@ -89,6 +100,7 @@ class Refusal:
     counts: bool
     sure_at: datetime | None = None
     account: str = ""
+    body: str | None = None
 
 
 def retry(session: Session, refusals: Sequence[Refusal], holder: str | None = None) -> None:
@@ -102,6 +114,7 @@ def retry(session: Session, refusals: Sequence[Refusal], holder: str | None = No
         .values(
             attempts=DELIVERY.c.attempts - bindparam("less"),
             trying=case((bindparam("unknown") == 1, UNKNOWN), else_=0),
+            body=func.coalesce(bindparam("said"), DELIVERY.c.body),
             sure_at=case(
                 (DELIVERY.c.sure_at > sure, DELIVERY.c.sure_at),
                 else_=func.coalesce(sure, DELIVERY.c.sure_at),
@@ -114,6 +127,7 @@ def retry(session: Session, refusals: Sequence[Refusal], holder: str | None = No
                 "e": one.epoch,
                 "less": 0 if one.counts else 1,
                 "unknown": int(one.unknown),
+                "said": one.body,
                 "sure": one.sure_at,
                 "why": one.reason,
             }

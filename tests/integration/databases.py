@@ -6,6 +6,7 @@ import itertools
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import create_engine, text
@@ -22,7 +23,8 @@ _TEMPLATE = "migrated"
 class Postgres:
     """A server, and fresh databases on it."""
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, uri: str, server: Any = None) -> None:
+        self._server = server
         self._url = make_url(uri).set(drivername="postgresql+psycopg")
         self._names = (f"test_{number}" for number in itertools.count(1))
         self._run("ALTER SYSTEM SET fsync = off")  # nobody pulls the plug in a test
@@ -41,6 +43,14 @@ class Postgres:
     def drop(self, url: str) -> None:
         """Take a database away, with whoever still uses it."""
         self._run(f"DROP DATABASE {make_url(url).database} WITH (FORCE)")
+
+    def stop(self) -> None:
+        """End the server as a restart does: whoever is connected is cut off."""
+        self._server.stop()
+
+    def start(self) -> None:
+        """Run it again where it was."""
+        self._server.ensure_postgres_running()
 
     def _of(self, name: str) -> str:
         return self._url.set(database=name).render_as_string(hide_password=False)
@@ -66,7 +76,7 @@ def run_postgres() -> Iterator[Postgres]:
 
             server = get_server(folder / "data", cleanup_mode="stop")
         try:
-            yield Postgres(server.get_uri())
+            yield Postgres(server.get_uri(), server)
         finally:
             server.cleanup()
             atexit.unregister(server._cleanup)  # it would make the folder again

@@ -58,6 +58,7 @@ def test_the_migrated_indexes_cover_only_the_rows_that_the_models_say(store_on: 
         "delivery_bundle": "bundle",
         "message_unjudged": "judged",
         "delivery_lane": "status",
+        "delivery_unsure": "status",
         "delivery_due": "status",
         "delivery_message": "status",
         "message_thread": "thread",
