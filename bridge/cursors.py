@@ -8,11 +8,23 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Table, case, func, literal, null, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Table,
+    case,
+    exists,
+    false,
+    func,
+    literal,
+    null,
+    or_,
+    select,
+    update,
+)
 from sqlmodel import Session
 
 from bridge.archive import trigger_columns, triggers
-from bridge.messages import ChannelRef, Deleted, Gap, Page, Posted, Shown
+from bridge.messages import ChannelRef, Deleted, Gap, Page, Posted, Shown, Threads
 from bridge.models import Channel
 from bridge.pending import DELIVERY, MESSAGE, OWED
 from bridge.rules import Trigger
@@ -23,16 +35,30 @@ ROOTS = timedelta(days=7)
 
 CHANNEL: Table = Channel.__table__  # type: ignore[attr-defined]
 _GAP_AT = CHANNEL.c.gap_at
+_UNJUDGED = MESSAGE.c.judged == false()
 
 
 @dataclass(frozen=True, slots=True)
 class Behind:
-    """A channel to be read up from `cursor` on; `gap_at` names the gap that is being closed."""
+    """A channel to be read up from `cursor` on; `gap_at` names the gap that is being closed.
+
+    In a `waiting` one are messages that no rule has seen yet.
+    """
 
     channel: ChannelRef
     name: str
     cursor: int
     gap_at: datetime
+    waiting: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """From which positions on to read a channel, and the roots of threads; see History.missed."""
+
+    after: int
+    roots_after: int
+    threads: Threads = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -93,22 +119,25 @@ def move(session: Session, posts: Iterable[Posted]) -> set[ChannelRef]:
 
 def behind(session: Session, account: str) -> list[Behind]:
     """The channels of an account that must be read up, the most recently active first."""
+    here = MESSAGE.c.account == CHANNEL.c.account, MESSAGE.c.channel == CHANNEL.c.id
+    waiting = exists().where(*here, _UNJUDGED)
     found = session.execute(
-        select(CHANNEL)
+        select(CHANNEL, waiting.label("waiting"))
         .where(CHANNEL.c.account == account, CHANNEL.c.behind)
         .order_by(CHANNEL.c.cursor.desc())
     )
     return [
-        Behind(ChannelRef(row.account, row.id), row.name, row.cursor, row.gap_at) for row in found
+        Behind(ChannelRef(row.account, row.id), row.name, row.cursor, row.gap_at, bool(row.waiting))
+        for row in found
     ]
 
 
-def reading_from(session: Session, channel: Behind, now: datetime) -> tuple[int, int]:
+def reading_from(session: Session, channel: Behind, now: datetime) -> Start:
     """From which position on to read a channel, and from which on the roots of threads.
 
     From the cursor; but from the oldest message on that something is still owed for, because it
     may have been edited, deleted or reacted to meanwhile. Roots of the last 7 days may have new
-    replies.
+    replies, which the threads that we know of tell.
     """
     mine = (MESSAGE.c.account == channel.channel.account, MESSAGE.c.channel == channel.channel.id)
     recent = MESSAGE.c.sent_at > now - ROOTS
@@ -117,14 +146,31 @@ def reading_from(session: Session, channel: Behind, now: datetime) -> tuple[int,
     pending = session.scalar(select(oldest).where(*mine, recent, MESSAGE.c.id.in_(waiting)))
     root = session.scalar(select(oldest).where(*mine, recent))
     after = min(channel.cursor, channel.cursor if pending is None else pending - 1)
-    return after, min(after, after if root is None else root - 1)
+    roots_after = min(after, after if root is None else root - 1)
+    return Start(after, roots_after, _threads(session, channel.channel, roots_after))
 
 
-def end_of(session: Session, channel: Behind, now: datetime) -> tuple[int, int]:
-    """The same as `reading_from`, for reading only the end of a channel once more."""
-    _, roots = reading_from(session, channel, now)
+def _threads(session: Session, channel: ChannelRef, after: int) -> Threads:
+    rows = session.execute(
+        select(MESSAGE.c.thread, func.max(MESSAGE.c.position), func.count())
+        .where(
+            MESSAGE.c.account == channel.account,
+            MESSAGE.c.channel == channel.id,
+            MESSAGE.c.thread != "",
+            MESSAGE.c.position > after,
+            MESSAGE.c.posted,
+            MESSAGE.c.deleted_at.is_(None),
+        )
+        .group_by(MESSAGE.c.thread)
+    )
+    return {root: (latest, count) for root, latest, count in rows}
+
+
+def end_of(session: Session, channel: Behind, now: datetime) -> Start:
+    """The same as `reading_from`, for reading only the end of a channel once more, and whole."""
     cursor = session.scalar(select(CHANNEL.c.cursor).where(*_is(channel.channel)))
-    return cursor or channel.cursor, roots
+    roots_after = reading_from(session, channel, now).roots_after
+    return Start(cursor or channel.cursor, roots_after)
 
 
 def gone(session: Session, channel: ChannelRef, page: Page, at: datetime) -> list[Deleted]:

@@ -4,6 +4,7 @@ Ids are the platforms' own and opaque. A `position` is an integer that grows wit
 own order of messages in a channel. Every moment is an aware UTC datetime.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
@@ -182,6 +183,11 @@ class Page:
     events: tuple[Shown | Deleted, ...]
     start: int
     end: int
+
+
+Threads: TypeAlias = Mapping[str, tuple[int, int]]
+"""What is known of threads: by the root's native id the position of the latest reply that is still
+there, and how many there are."""
 
 
 @dataclass(frozen=True, slots=True)

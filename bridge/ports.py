@@ -13,6 +13,7 @@ from bridge.messages import (
     Page,
     PersonNamed,
     Receipt,
+    Threads,
 )
 
 Receive: TypeAlias = Callable[[Event], Awaitable[None]]
@@ -73,12 +74,15 @@ class History(Protocol):
         `thread` is the root where the message is a reply in a thread, else "".
         """
 
-    def missed(self, channel: ChannelRef, after: int, roots_after: int) -> AsyncIterator[Page]:
+    def missed(
+        self, channel: ChannelRef, after: int, roots_after: int, known: Threads
+    ) -> AsyncIterator[Page]:
         """All that history shows of a channel later than the position `after`.
 
         First the channel itself, oldest first, beginning a minute before `after` for what was on
         its way then; next the replies later than that in threads whose root is not older than the
-        position `roots_after`. A page can be handed over as soon as it is read. The iterator goes
+        position `roots_after`; where history tells of a thread that it is as it is `known`, that
+        need not be read. A page can be handed over as soon as it is read. The iterator goes
         on where it was when it is asked again after a RateLimitedError; some wait by themselves.
         """
 

@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 
 from bridge import cursors
-from bridge.cursors import Behind, Reading
+from bridge.cursors import Behind, Reading, Start
 from bridge.errors import PermanentError, RateLimitedError, SendError, StoreError
 from bridge.intake import Intake, Taken
 from bridge.messages import ChannelRef, Page
@@ -126,18 +126,18 @@ class Backfill:
         for one in closed:
             if self._wanted.is_set():
                 return
-            after, roots_after = await self._run(self._end_of, one)
+            start = await self._run(self._end_of, one)
             with contextlib.suppress(PermanentError):
-                async for page in self._pages(one, after, roots_after):
+                async for page in self._pages(one, start):
                     taken = await self._run(self._intake.take, page.events, _now())
                     self._told(taken)
 
     async def _read_up(self, behind: Behind) -> int:
         """Read one channel to its end, then let the rules judge; returns the messages read."""
         read, reading = 0, Reading(_now())
-        after, roots_after = await self._run(self._reading_from, behind)
+        start = await self._run(self._reading_from, behind)
         try:
-            async for page in self._pages(behind, after, roots_after):
+            async for page in self._pages(behind, start):
                 taken = await self._run(self._intake.read_up, behind.channel, page, _now())
                 reading.note(page)
                 read += taken.stored
@@ -156,9 +156,9 @@ class Backfill:
             self._told(taken)
         return read
 
-    async def _pages(self, behind: Behind, after: int, roots_after: int) -> AsyncIterator[Page]:
+    async def _pages(self, behind: Behind, start: Start) -> AsyncIterator[Page]:
         """The pages of history, however long the platform makes us wait for them."""
-        pages = self._history.missed(behind.channel, after, roots_after)
+        pages = self._history.missed(behind.channel, start.after, start.roots_after, start.threads)
         while True:
             try:
                 page = await anext(pages)
@@ -174,24 +174,30 @@ class Backfill:
         self._bells.ring(taken.owed)
 
     def _behind(self, failed: Collection[ChannelRef]) -> list[Behind]:
-        """What is behind: first what was read longest ago, then the most recently active.
+        """What is behind: first where messages wait, then what was read longest ago.
 
-        Several listeners of an account do not all begin with the same.
+        Then the most recently active. Several listeners of an account do not all begin with the
+        same.
         """
         with self._intake.store.reading() as session:
             found = cursors.behind(session, self._account.name)
         ranks = {
-            one.channel: (self._read_at.get(one.channel, EPOCH), rank // _ALIKE, jitter())
+            one.channel: (
+                not one.waiting,
+                self._read_at.get(one.channel, EPOCH),
+                rank // _ALIKE,
+                jitter(),
+            )
             for rank, one in enumerate(found)
         }
         left = [one for one in found if one.channel not in failed]
         return sorted(left, key=lambda one: ranks[one.channel])
 
-    def _end_of(self, behind: Behind) -> tuple[int, int]:
+    def _end_of(self, behind: Behind) -> Start:
         with self._intake.store.reading() as session:
             return cursors.end_of(session, behind, _now())
 
-    def _reading_from(self, behind: Behind) -> tuple[int, int]:
+    def _reading_from(self, behind: Behind) -> Start:
         with self._intake.store.reading() as session:
             return cursors.reading_from(session, behind, _now())
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from bridge.errors import RateLimitedError, SendError, UnknownOutcomeError
-from bridge.messages import ChannelRef, Event, Gap, Limits, Outbound, Page, Receipt
+from bridge.messages import ChannelRef, Event, Gap, Limits, Outbound, Page, Receipt, Threads
 from bridge.ports import History, Listener, Receive, Sender
 from tasks import metrics, trail
 
@@ -132,9 +132,11 @@ class WatchedHistory:
         with counted(self._account):
             return await self._inner.look(channel, native_id, thread)
 
-    def missed(self, channel: ChannelRef, after: int, roots_after: int) -> AsyncIterator[Page]:
+    def missed(
+        self, channel: ChannelRef, after: int, roots_after: int, known: Threads
+    ) -> AsyncIterator[Page]:
         """See History."""
-        return _Pages(self._inner.missed(channel, after, roots_after), self._account)
+        return _Pages(self._inner.missed(channel, after, roots_after, known), self._account)
 
     async def close(self) -> None:
         """See History."""

@@ -17,6 +17,7 @@ from bridge.messages import (
     Posted,
     Receipt,
     Shown,
+    Threads,
 )
 from bridge.pending import Pending
 from bridge.ports import History, Sender
@@ -138,7 +139,7 @@ class World:
         return [self._stands(self.posts[native_id]), *map(self._stands, replies)]
 
     async def missed(
-        self, channel: ChannelRef, after: int, roots_after: int
+        self, channel: ChannelRef, after: int, roots_after: int, known: Threads
     ) -> AsyncIterator[Page]:
         """Pages of two, and the replies to each root one by one."""
         assert channel == HELP
@@ -152,8 +153,13 @@ class World:
             start = end + 1
         yield Page((), start, now)
         for one in every:
-            if one.thread and one.position > after and int(one.thread) >= roots_after:
+            new = one.thread and one.position > after and int(one.thread) >= roots_after
+            if new and known.get(one.thread) != self._thread(one.thread):
                 yield Page((self._stands(one),), 1, 0)
+
+    def _thread(self, root: str) -> tuple[int, int]:
+        replies = [one.position for one in self.posts.values() if one.thread == root]
+        return max(replies), len(replies)
 
     async def close(self) -> None:
         """Nothing to give back."""

@@ -199,7 +199,11 @@ class Hearing(RuleBasedStateMachine):
                     return
                 start = cursors.reading_from(session, which, self.world.now)
             reading = Reading(self.world.now)
-            listener.reading = which, reading, self.world.missed(HELP, *start)
+            listener.reading = (
+                which,
+                reading,
+                self.world.missed(HELP, start.after, start.roots_after, start.threads),
+            )
             return
         which, reading, pages = listener.reading
         page = run(anext(pages, None))

@@ -8,7 +8,7 @@ from sqlmodel import select
 
 from bridge import archive, cursors, workers
 from bridge.attempt import Looked
-from bridge.cursors import Behind, Reading
+from bridge.cursors import Behind, Reading, Start
 from bridge.delivery import Settlement, Turn, turn
 from bridge.intake import MOST_JUDGED, Intake
 from bridge.messages import (
@@ -276,12 +276,12 @@ def test_reading_starts_at_the_cursor_or_at_the_oldest_message_that_owes(taking:
     taking.take([posted(40, channel=OTHER, text="x")], NOW)
     with taking.store.reading() as session:
         [which] = [one for one in cursors.behind(session, "acme") if one.channel == HELP]
-        assert cursors.reading_from(session, which, LATER) == (0, 0)
+        assert cursors.reading_from(session, which, LATER) == Start(0, 0)
     with taking.store.transaction() as session:
         archive.apply_deletes(session, [], NOW)
     taking.take([Deleted(HELP, "1", 1, NOW)], NOW)
     with taking.store.reading() as session:
-        assert cursors.reading_from(session, which, LATER) == (1, 0)
+        assert cursors.reading_from(session, which, LATER) == Start(1, 0)
 
 
 def test_roots_older_than_seven_days_are_not_read_for_replies(store: Store) -> None:
@@ -290,7 +290,22 @@ def test_roots_older_than_seven_days_are_not_read_for_replies(store: Store) -> N
     made.take([gap()], GAP_AT)
     with store.reading() as session:
         [which] = cursors.behind(session, "acme")
-        assert cursors.reading_from(session, which, NOW) == (95, 89)
+        assert cursors.reading_from(session, which, NOW) == Start(95, 89)
+
+
+def test_what_is_known_of_threads_counts_the_replies_that_are_there(store: Store) -> None:
+    made = intake(store)
+    replies = [posted(number, thread="1") for number in (2, 3, 4)]
+    made.take([posted(1), *replies, Deleted(HELP, "4", 4, NOW), gap()], GAP_AT)
+    with store.reading() as session:
+        [which] = cursors.behind(session, "acme")
+        assert cursors.reading_from(session, which, NOW).threads == {"1": (3, 2)}
+
+
+def test_a_channel_says_whether_messages_wait_in_it(taking: Intake) -> None:
+    assert [one.waiting for one in behind(taking.store)] == [False]
+    taking.take([posted(70)], GAP_AT)
+    assert [one.waiting for one in behind(taking.store)] == [True]
 
 
 def test_the_most_recently_active_channel_is_read_first(taking: Intake) -> None:

@@ -236,3 +236,49 @@ def test_slacks_own_code_is_kept_with_an_error() -> None:
     assert code(error) == ""
     error.__cause__ = SlackApiError("no", {"ok": False, "error": "thread_not_found"})
     assert code(error) == ""
+
+
+@pytest.mark.parametrize(
+    ("known", "read"),
+    [
+        ({}, True),
+        ({"latest": END - 5, "count": 3}, False),
+        ({"latest": END - 5, "count": 2}, True),
+        ({"latest": END - 6, "count": 3}, True),
+    ],
+)
+def test_a_thread_that_is_as_we_know_it_is_not_read(known: dict[str, int], read: bool) -> None:
+    root = END - 100
+    told = {"thread_ts": ts_of(root), "latest_reply": ts_of(END - 5), "reply_count": 3}
+    threads = {ts_of(root): (known["latest"], known["count"])} if known else {}
+    plan = walk("C1", END - 10, END - 10**6, threads)
+    next(plan)
+    plan.send(Answer({"messages": [message(root, **told)]}, NOW))
+    step = next(plan, None)
+    assert isinstance(step, Ask) == read
+    assert step is None or (isinstance(step, Ask) and step.method == "conversations.replies")
+
+
+def test_a_quiet_channel_is_read_in_one_call_however_old_its_threads_are() -> None:
+    slack = Slack([END - 10**11, END - 10**10, END], 200)
+    [piece] = walked(slack, END - 10, END - 10**12)
+    assert [place(one) for one in piece.messages] == [END]
+    assert piece.start == END - 10 - OVERLAP
+    assert slack.calls == 1
+
+
+@given(
+    places=st.lists(st.integers(END - 10**9, END), unique=True, max_size=60),
+    size=st.integers(1, 7),
+    after=st.integers(END - 10**9, END),
+    back=st.integers(0, 10**9),
+)
+def test_whatever_is_looked_through_for_threads_is_not_shown(
+    places: list[int], size: int, after: int, back: int
+) -> None:
+    pieces = walked(Slack(places, size), after, after - back)
+    seen = [place(one) for piece in pieces for one in piece.messages]
+    assert seen == [at for at in sorted(places) if at >= after - OVERLAP]
+    edges = [(piece.start, piece.end) for piece in pieces]
+    assert (edges[0][0], edges[-1][1]) == (after - OVERLAP, END)
+    assert all(end + 1 == start for (_, end), (start, _) in pairwise(edges))

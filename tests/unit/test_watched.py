@@ -185,7 +185,7 @@ async def test_look_ups_are_counted_by_what_they_found(account: str) -> None:
 
 async def test_pages_are_counted_and_reading_goes_on_after_an_error(account: str) -> None:
     history = WatchedHistory(Refusing(PAGE, RateLimitedError("wait", 1), PAGE), account)
-    pages = history.missed(HELP, 0, 0)
+    pages = history.missed(HELP, 0, 0, {})
     assert await anext(pages) is PAGE
     with pytest.raises(RateLimitedError):
         await anext(pages)

@@ -17,7 +17,7 @@ from adapters.discord.sender import message_fields
 from adapters.discord.settings import DiscordSettings
 from adapters.discord.snowflakes import earlier, position_at
 from bridge.errors import RateLimitedError, RetryableError
-from bridge.messages import ChannelRef, Deleted, Event, Outbound, Page, Receipt, Shown
+from bridge.messages import ChannelRef, Deleted, Event, Outbound, Page, Receipt, Shown, Threads
 
 OVERLAP = timedelta(minutes=1)
 """How far before the cursor history is read again, and how old what it lacks must be to count."""
@@ -78,7 +78,13 @@ class DiscordHistory:
             return (Deleted(ChannelRef(self._account, home), native_id, int(native_id), at),)
         return (*self._shown([message], known, at, reactions), *self._shown(replies, known, at))
 
-    def missed(self, channel: ChannelRef, after: int, roots_after: int) -> AsyncIterator[Page]:
+    def missed(
+        self,
+        channel: ChannelRef,
+        after: int,
+        roots_after: int,
+        known: Threads | None = None,  # noqa: ARG002  (a thread's list says what is new in it)
+    ) -> AsyncIterator[Page]:
         """All that history shows of a channel later than the position `after`, oldest first.
 
         Waits out rate limits. Raises PermanentError where the bot may not read history.

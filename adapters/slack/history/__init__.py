@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 from adapters.slack.history.asking import place
 from adapters.slack.history.missed import Missed
 from adapters.slack.history.reading import Reader
-from adapters.slack.history.walk import LATEST, asked, asked_thread
+from adapters.slack.history.walk import LATEST, NOTHING, asked, asked_thread
 from adapters.slack.payload import delivery_key, position, position_at
 from adapters.slack.settings import SlackSettings
-from bridge.messages import ChannelRef, Event, Outbound, Page, Receipt
+from bridge.messages import ChannelRef, Event, Outbound, Page, Receipt, Threads
 
 LOOK_BACK = timedelta(days=7)
 """So far back goes the search for a message in a lane that has no receipt yet."""
@@ -56,12 +56,14 @@ class SlackHistory:
             return (await self._reader.gone(native, native_id, answers[0]),)
         return await self._reader.read(native, list(about.values()), answers[0].at)
 
-    def missed(self, channel: ChannelRef, after: int, roots_after: int) -> AsyncIterator[Page]:
+    def missed(
+        self, channel: ChannelRef, after: int, roots_after: int, known: Threads = NOTHING
+    ) -> AsyncIterator[Page]:
         """Read up a channel. After an error the same iterator goes on from where it was.
 
         No page says that it is complete for the last seconds, in which history lags behind.
         """
-        return Missed(self._reader, channel, after, roots_after)
+        return Missed(self._reader, channel, after, roots_after, known)
 
     async def close(self) -> None:
         """Give back connections. Safe to call twice."""

@@ -5,17 +5,20 @@ from typing import Self
 from adapters.slack.history.asking import Answer, Ask
 from adapters.slack.history.reading import Reader
 from adapters.slack.history.walk import Piece, Plan, walk
-from bridge.messages import ChannelRef, Page
+from bridge.messages import ChannelRef, Page, Threads
 
 
 class Missed:
     """The pages of bridge.ports.History.missed. After an error it goes on from where it was."""
 
-    def __init__(self, reader: Reader, channel: ChannelRef, after: int, roots_after: int) -> None:
+    def __init__(
+        self, reader: Reader, channel: ChannelRef, after: int, roots_after: int, known: Threads
+    ) -> None:
         self._reader = reader
         self._channel = channel
         self._after = after
         self._roots_after = roots_after
+        self._known = known
         self._native = ""
         self._plan: Plan[None] | None = None
         self._step: Ask | Piece | None = None
@@ -37,7 +40,7 @@ class Missed:
 
     async def _begin(self) -> Plan[None]:
         self._native = await self._reader.asker.native(self._channel)
-        self._plan = walk(self._native, self._after, self._roots_after)
+        self._plan = walk(self._native, self._after, self._roots_after, self._known)
         self._step = next(self._plan, None)
         return self._plan
 

@@ -7,10 +7,12 @@ fail at one of them, wait, and go on from there.
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import TypeAlias, TypeVar
 
 from adapters.slack.history.asking import PAGE, Answer, Ask, place
 from adapters.slack.payload import MICROSECONDS, JsonDict, ts_of
+from bridge.messages import Threads
 
 OVERLAP = 60 * 10**MICROSECONDS
 """What was posted in the minute before may have been on its way."""
@@ -34,20 +36,19 @@ class Piece:
 
 
 Plan: TypeAlias = Generator[Ask | Piece, Answer, T]
-Threads: TypeAlias = dict[str, int]
-"""Roots of threads, and the position of the latest reply to each."""
+_Roots: TypeAlias = dict[str, tuple[int, int]]
+"""Roots of threads, each with the position of its latest reply and how many there are."""
+NOTHING: Threads = MappingProxyType({})
 
 
-def walk(channel: str, after: int, roots_after: int) -> Plan[None]:
+def walk(channel: str, after: int, roots_after: int, known: Threads = NOTHING) -> Plan[None]:
     """Read up a channel, see bridge.ports.History.missed: itself, then its threads."""
     first = max(after - OVERLAP, 0)
-    threads: Threads = {}
-    yield from _between(channel, first, LATEST, threads)
-    if roots_after < first:
-        yield from _older(channel, max(roots_after, 0), first - 1, threads)
-    roots = sorted(root for root, latest in threads.items() if latest >= first)
-    for root in roots:
-        if place({"ts": root}) >= roots_after:
+    threads: _Roots = {}
+    yield from _channel(channel, first, min(max(roots_after, 0), first), threads)
+    for root, (latest, count) in sorted(threads.items()):
+        new = latest >= first and known.get(root) != (latest, count)
+        if new and place({"ts": root}) >= roots_after:
             yield from _replies(channel, root, first)
 
 
@@ -66,7 +67,32 @@ def asked_thread(channel: str, root: str, first: int = 0, last: int = LATEST) ->
 _PAGED: JsonDict = {"limit": PAGE, "include_all_metadata": 1}
 
 
-def _between(channel: str, first: int, last: int, threads: Threads) -> Plan[None]:
+def _channel(channel: str, first: int, oldest: int, threads: _Roots) -> Plan[None]:
+    """Pieces of the channel from the first position on, oldest first; threads from the oldest on.
+
+    The newest page often shows all of it, so that a quiet channel takes a single call.
+    """
+    messages, answer = yield from _newest(channel, oldest, LATEST)
+    threads |= _threads(messages)
+    bottom = place(messages[0]) if messages else LATEST + 1
+    more = _has_more(answer)
+    if more and messages and bottom > first:
+        yield from _halves(channel, first, bottom - 1, threads)
+    missed = tuple(one for one in messages if place(one) >= first)
+    start = max(bottom, first) if more or answer.body.get("is_limited") else first
+    yield Piece(missed, start, answer.settled, answer.at)
+    end = min(bottom, first) - 1
+    if more and messages and oldest <= end:
+        yield from _older(channel, oldest, end, threads)
+
+
+def _halves(channel: str, first: int, last: int, threads: _Roots) -> Plan[None]:
+    middle = (first + last) // 2
+    yield from _between(channel, first, middle, threads)
+    yield from _between(channel, middle + 1, last, threads)
+
+
+def _between(channel: str, first: int, last: int, threads: _Roots) -> Plan[None]:
     """Pieces of the channel from the first position to the last, oldest first.
 
     Slack answers the newest page. That is kept while what is older is read in halves, each the
@@ -77,14 +103,16 @@ def _between(channel: str, first: int, last: int, threads: Threads) -> Plan[None
     messages, answer = yield from _newest(channel, first, last)
     threads |= _threads(messages)
     bottom = place(messages[0]) if messages else last + 1
-    more = bool(answer.cursor or answer.body.get("has_more"))
+    more = _has_more(answer)
     if more and messages:
-        middle = (first + bottom - 1) // 2
-        yield from _between(channel, first, middle, threads)
-        yield from _between(channel, middle + 1, bottom - 1, threads)
+        yield from _halves(channel, first, bottom - 1, threads)
     # a workspace whose plan hides old messages hides them from us as well
     start = bottom if more or answer.body.get("is_limited") else first
     yield Piece(tuple(messages), start, min(last, answer.settled), answer.at)
+
+
+def _has_more(answer: Answer) -> bool:
+    return bool(answer.cursor or answer.body.get("has_more"))
 
 
 def _newest(channel: str, first: int, last: int) -> Plan[tuple[list[JsonDict], Answer]]:
@@ -96,7 +124,7 @@ def _newest(channel: str, first: int, last: int) -> Plan[tuple[list[JsonDict], A
     return sorted(answer.messages, key=place), answer
 
 
-def _older(channel: str, first: int, last: int, threads: Threads) -> Plan[None]:
+def _older(channel: str, first: int, last: int, threads: _Roots) -> Plan[None]:
     """Look through older messages for threads."""
     ask = asked(channel, first, last)
     answer = yield ask
@@ -116,10 +144,11 @@ def _replies(channel: str, root: str, first: int) -> Plan[None]:
         ask = ask.onward(answer.cursor) if answer.cursor else None
 
 
-def _threads(messages: Iterable[JsonDict]) -> Threads:
+def _threads(messages: Iterable[JsonDict]) -> _Roots:
     """The threads that these are roots of. One that hides its latest reply may have a new one."""
     roots = (one for one in messages if one.get("thread_ts") == one["ts"])
-    return {
-        one["ts"]: place({"ts": one["latest_reply"]}) if one.get("latest_reply") else LATEST
-        for one in roots
-    }
+    return {one["ts"]: (_latest(one), int(one.get("reply_count") or 0)) for one in roots}
+
+
+def _latest(root: JsonDict) -> int:
+    return place({"ts": root["latest_reply"]}) if root.get("latest_reply") else LATEST
