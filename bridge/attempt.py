@@ -13,11 +13,10 @@ from bridge.errors import PermanentError, RateLimitedError, SendError
 from bridge.messages import Event, Limits, Outbound, Receipt
 from bridge.pending import UNKNOWN, Pending
 from bridge.ports import History, Sender
-from bridge.retry import LONGEST_LIMIT, SURE_SECONDS, Again, GiveUp, Hold
+from bridge.retry import LONGEST_LIMIT, LOST_SECONDS, SURE_SECONDS, Again, GiveUp, Hold
 
 RESEND, HOLD = "resend", "hold"
 DIGEST = "digest"
-_MARGIN_SECONDS = 15.0
 _AFTER_SURE = timedelta(seconds=0.2)
 _LOOK_AGAIN_SECONDS = 3.0
 _HELD_UP = timedelta(seconds=1)
@@ -156,11 +155,14 @@ def _blind(error: SendError, doing: str, *, everywhere: bool = False) -> Blind:
 
 
 def _platform_remembers(job: Pending, limits: Limits, now: datetime) -> bool:
-    """Whether the same key still gives the earlier message, so that sending again is safe."""
+    """Whether the same key still gives the earlier message, so that sending again is safe.
+
+    Also where this next call is lost, and accepted as late as a call can be.
+    """
     if job.tried_at is None:
         return False
     age = (now - job.tried_at).total_seconds()
-    return age < limits.remembers_seconds - _MARGIN_SECONDS
+    return age < limits.remembers_seconds - LOST_SECONDS
 
 
 def _sure_at(job: Pending, now: datetime) -> datetime:
