@@ -46,6 +46,7 @@ class Backfill:
         self._wanted = asyncio.Event()
         self._history = account.history()
         self._read_at: dict[ChannelRef, datetime] = {}
+        self._watched = {ref for rule in intake.rules.rules for ref in rule.channels}
 
     def request(self) -> None:
         """There is a gap to be closed."""
@@ -174,15 +175,16 @@ class Backfill:
         self._bells.ring(taken.owed)
 
     def _behind(self, failed: Collection[ChannelRef]) -> list[Behind]:
-        """What is behind: first where messages wait, then what was read longest ago.
+        """What is behind, the most urgent first: where rules wait for messages, and at all.
 
-        Then the most recently active. Several listeners of an account do not all begin with the
-        same.
+        Then what was read longest ago, and the most recently active. Several listeners of an
+        account do not all begin with the same.
         """
         with self._intake.store.reading() as session:
             found = cursors.behind(session, self._account.name)
         ranks = {
             one.channel: (
+                one.channel not in self._watched,
                 not one.waiting,
                 self._read_at.get(one.channel, EPOCH),
                 rank // _ALIKE,

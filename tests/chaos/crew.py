@@ -134,8 +134,9 @@ class Crew:
 
 
 def muster(crew: Crew) -> None:
-    """Start what a run begins with: a listener, two workers, two schedulers."""
+    """Start what a run begins with: two of each."""
     crew.join("listener-1", ours("listen"))
+    crew.join("listener-2", ours("listen"))
     crew.join("worker-1", celery_worker("info"))
     crew.join("worker-2", ours("worker"), inner=True)
     crew.join("scheduler-1", ours("scheduler"))

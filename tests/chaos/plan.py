@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from adapters.standin import PEOPLE
@@ -26,7 +26,7 @@ _FATES = {
 }
 _PLACES = ("worker", "scheduler", "broker", "database")
 LISTENERS = 0.1
-"""The share of listeners among those who are killed or stopped, see _deck."""
+"""The share of listeners among those who are killed or stopped, see _apart."""
 CUTS = {"slack": 1 / 32, "discord": 3 / 32}
 """Event connections cut, for each process that is killed."""
 _KILLS = {"worker": 9, "scheduler": 5, "broker": 6, "database": 5}
@@ -135,8 +135,23 @@ def draw(seed: int, size: Size, platforms: Sequence[str], breakable: Sequence[st
         *_cuts(chance, size, platforms),
         *_faults(chance, size, platforms, channels),
     ]
-    ordered = tuple(sorted(troubles, key=lambda one: one.at))
+    ordered = tuple(sorted(_apart(chance, size, troubles), key=lambda one: one.at))
     return Plan(seed, size, tuple(platforms), channels, said, ordered)
+
+
+def _apart(chance: random.Random, size: Size, troubles: Sequence[Trouble]) -> Iterator[Trouble]:
+    """The same troubles; those that open a gap on the platform that reads slowest at distances.
+
+    All of an account's channels are read up after each, and Slack lets us read 50 in a minute:
+    closer together they would measure that limit and nothing else.
+    """
+    deaf = [one for one in troubles if one.target == "slack" and one.kind == "cut"]
+    deaf += [one for one in troubles if one.target.startswith("listener")]
+    chance.shuffle(deaf)
+    for number, trouble in enumerate(deaf):
+        at = size.seconds * (number + chance.uniform(0.25, 0.75)) / len(deaf)
+        yield replace(trouble, at=at)
+    yield from (one for one in troubles if one not in deaf)
 
 
 def _talk(
@@ -183,9 +198,7 @@ def _process_troubles(
     step = (size.seconds - 4) / max(count, 1)
     for number, place in enumerate(_deck(chance, weights, places, count)):
         at = 2 + step * (number + chance.random())
-        # the second listener joins at half time; of the others there are two from the beginning
-        twins = 1 if place == "listener" and at < size.seconds / 2 + 10 else 2
-        twins = 1 if place in {"broker", "database"} else twins
+        twins = 1 if place in {"broker", "database"} else 2
         seconds = chance.uniform(0, 2) if kind == "kill" else chance.uniform(1, 9)
         if place == "broker" and kind == "stop":
             seconds = min(seconds, 5.0)
@@ -195,22 +208,17 @@ def _process_troubles(
 def _deck(
     chance: random.Random, weights: dict[str, int], places: set[str], count: int
 ) -> list[str]:
-    """Who is hit, in order: shuffled, but listeners at even distances.
-
-    All of an account's channels are read up after each of theirs, and Slack lets us read 50 in a
-    minute: more gaps would measure that limit and nothing else.
-    """
+    """Who is hit, in order."""
     listeners = max(round(count * LISTENERS), 1) if count else 0
     known = [one for one in _PLACES if one in weights and one in places]
     deck = chance.choices(known, [weights[one] for one in known], k=count - listeners)
-    for number in range(listeners):
-        start, end = (round(count * one / listeners) for one in (number, number + 1))
-        deck.insert(chance.randrange(start, max(end, start + 1)), "listener")
+    deck += ["listener"] * listeners
+    chance.shuffle(deck)
     return deck
 
 
 def _cuts(chance: random.Random, size: Size, platforms: Sequence[str]) -> Iterator[Trouble]:
-    """Event connections dropped: of each platform every way once, further apart on Slack."""
+    """Event connections dropped: every way once, as many as a platform's share allows."""
     for platform in platforms:
         ways = ["close", "abort", "fresh"]
         chance.shuffle(ways)

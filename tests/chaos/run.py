@@ -14,7 +14,6 @@ from sqlmodel import col, func
 from adapters import names
 from bridge.errors import StoreError
 from bridge.models import Channel, Delivery, DigestWindow, Message, Status
-from tasks.processes import ours
 from tests.chaos import report
 from tests.chaos.load import Record, talk
 from tests.chaos.plan import LATEST_ACCEPTED, Plan, Size, Trouble, draw
@@ -64,7 +63,6 @@ async def _happen(plan: Plan, built: Stage) -> tuple[Evidence, Done]:
         beside = [
             group.create_task(built.crew.supervise()),
             group.create_task(watch(built.house.store, record, known)),
-            group.create_task(_second_listener(plan, built)),
         ]
         await asyncio.gather(talk(plan, built.remotes, record), make_trouble(plan, built, done))
         for remote in built.remotes.values():
@@ -73,12 +71,6 @@ async def _happen(plan: Plan, built: Stage) -> tuple[Evidence, Done]:
         for task in beside:
             task.cancel()
     return await evidence_of(plan, built, record, known), done
-
-
-async def _second_listener(plan: Plan, built: Stage) -> None:
-    """In the second half two listeners hear the same accounts."""
-    await asyncio.sleep(plan.size.seconds / 2)
-    built.crew.join("listener-2", ours("listen"))
 
 
 async def quiet(plan: Plan, built: Stage, record: Record, done: Done) -> None:
