@@ -165,6 +165,7 @@ class World:
         """Nothing to give back."""
 
     def _stands(self, post: Posted) -> Shown | Deleted:
+        post = self.posts[post.native_id]  # it may have been edited since it was listed
         if post.native_id in self.deleted:
             return Deleted(HELP, post.native_id, post.position, self.now)
         reactions = ((TICK, "U-grace"),) if post.native_id in self.ticked else ()
