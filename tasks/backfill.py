@@ -25,6 +25,10 @@ LAG_SECONDS = 10.0
 _AGAIN = 6
 """After so many times that long, unless another gap brings it about; platforms count our reads."""
 _FIRST_SECONDS = 15.0
+UNHURRIED_SECONDS = 30.0
+"""Channels that no rule watches wait so long, so that gaps close together are read once."""
+_MODEST_SECONDS = 3.0
+"""At a limit backfill waits that much longer: who looks up what was sent comes first."""
 _LONGEST_PAUSE = 60.0
 _ALIKE = 8
 """So many neighbours in the order of channels count as equally urgent."""
@@ -46,7 +50,8 @@ class Backfill:
         self._wanted = asyncio.Event()
         self._history = account.history()
         self._read_at: dict[ChannelRef, datetime] = {}
-        self._watched = {ref for rule in intake.rules.rules for ref in rule.channels}
+        watched = {ref for rule in intake.rules.rules for ref in rule.channels}
+        self._watched = {ref for ref in watched if ref.account == account.name}
 
     def request(self) -> None:
         """There is a gap to be closed."""
@@ -110,9 +115,16 @@ class Backfill:
                 left=len(behind) - 1,
                 messages=read,
             )
+        self._come_back(await self._run(self._rest))
         for reason in failed.values():
             raise reason
         return young
+
+    def _come_back(self, rest: list[Behind]) -> None:
+        """See to it that what is not urgent is read in time as well."""
+        for one in rest[:1]:
+            wait = (one.gap_at - _now()).total_seconds() + UNHURRIED_SECONDS
+            asyncio.get_running_loop().call_later(max(wait, 1.0), self.request)
 
     async def _look_again(self, closed: list[Behind]) -> None:
         """Read the ends of these channels once more, unless another gap has to be closed first.
@@ -166,7 +178,7 @@ class Backfill:
             except StopAsyncIteration:
                 return
             except RateLimitedError as error:
-                await asyncio.sleep(error.retry_after)
+                await asyncio.sleep(error.retry_after + _MODEST_SECONDS)
             else:
                 yield page
 
@@ -180,8 +192,7 @@ class Backfill:
         Then what was read longest ago, and the most recently active. Several listeners of an
         account do not all begin with the same.
         """
-        with self._intake.store.reading() as session:
-            found = cursors.behind(session, self._account.name)
+        found = [one for one in self._rest() if self._is_urgent(one)]
         ranks = {
             one.channel: (
                 one.channel not in self._watched,
@@ -194,6 +205,14 @@ class Backfill:
         }
         left = [one for one in found if one.channel not in failed]
         return sorted(left, key=lambda one: ranks[one.channel])
+
+    def _rest(self) -> list[Behind]:
+        with self._intake.store.reading() as session:
+            return cursors.behind(session, self._account.name)
+
+    def _is_urgent(self, one: Behind) -> bool:
+        age = (_now() - one.gap_at).total_seconds()
+        return not self._watched or one.channel in self._watched or age >= UNHURRIED_SECONDS
 
     def _end_of(self, behind: Behind) -> Start:
         with self._intake.store.reading() as session:

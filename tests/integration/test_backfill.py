@@ -164,6 +164,12 @@ async def ears_on(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
         yield made
 
 
+@pytest.fixture(autouse=True)
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for channels that no rule watches."""
+    monkeypatch.setattr("tasks.backfill.UNHURRIED_SECONDS", 0.0)
+
+
 @pytest.fixture
 def settled(monkeypatch: pytest.MonkeyPatch) -> None:
     """History shows everything at once, and the adapters may count on it."""
@@ -475,6 +481,25 @@ async def test_a_bug_in_reading_history_does_not_stop_the_listening(
 
 
 @pytest.mark.usefixtures("settled")
+async def test_channels_that_no_rule_watches_are_read_up_later(
+    ears: Ears, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await ears.open()
+    await say(ears, "here", channel="help")
+    await say(ears, "there", channel="oncall")
+    await ears.hears("there")
+    await ears.caught_up()
+    await ears.close()
+    await say(ears, "later here", channel="help")
+    await say(ears, "later there", channel="oncall")
+    monkeypatch.setattr("tasks.backfill.UNHURRIED_SECONDS", 6.0)
+    await ears.open()
+    await ears.until(lambda: not {"help", "general"} & set(ears.behind()), "the urgent ones")
+    assert "oncall" in ears.behind()
+    await ears.caught_up()
+    assert {"later here", "later there"} <= set(ears.texts())
+
+
 async def test_two_listeners_of_one_account_owe_everything_once(ears_on: Ears) -> None:
     first = ears_on
     second = Ears(
