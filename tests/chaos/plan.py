@@ -240,8 +240,9 @@ _POST_FAULTS = {
     "status_after": 4,
     "drop_after": 4,
 }
-_DROPS = {"slack": 1, "discord": 5}
-"""A call that is cut before it is accepted: on Slack it takes half a minute to be sure of that."""
+_DROPS = {"slack": 1 / 600, "discord": 4 / 600}
+"""Posts cut before they are accepted, for each message: on Slack it takes half a minute to be sure
+of that, and all that is due in the lane meanwhile is as late."""
 _STATUS = (500, 502, 503)
 
 
@@ -254,10 +255,12 @@ def _faults(
         at = chance.uniform(1, size.seconds)
         return Trouble(at, "fault", platform, 0.0, {"method": method, "kind": kind, **options})
 
-    for _ in range(round(0.04 * size.messages)):
+    for platform in platforms:
+        for _ in range(max(round(_DROPS[platform] * size.messages), 1)):
+            yield fault(_POST[platform], "drop_before")
+    for _ in range(round(0.03 * size.messages)):
         platform = chance.choice(platforms)
-        weights = {**_POST_FAULTS, "drop_before": _DROPS[platform]}
-        kind = chance.choices(list(weights), list(weights.values()))[0]
+        kind = chance.choices(list(_POST_FAULTS), list(_POST_FAULTS.values()))[0]
         status, seconds = chance.choice(_STATUS), round(chance.uniform(0.5, 3), 1)
         yield fault(_POST[platform], kind, status=status, seconds=seconds)
     for number in range(round(0.01 * size.messages)):
