@@ -80,19 +80,32 @@ class Reading:
 
 
 def open_gaps(session: Session, gaps: Iterable[Gap]) -> None:
-    """Mark every channel of these accounts behind; one that was never heard of starts at now."""
+    """Mark every channel of these accounts behind; one that was never heard of starts at now.
+
+    Of a gap that names a channel only that one, which starts at the gap's position.
+    """
     for gap in gaps:
-        heard = CHANNEL.c.cursor.is_not(None)
-        now = gap.position or null()  # whoever failed to store something knows no position
+        here = [CHANNEL.c.account == gap.account]
+        heard: ColumnElement[bool] = CHANNEL.c.cursor.is_not(None)
+        if gap.channel:
+            here.append(CHANNEL.c.id == gap.channel)
+            _ensure(session, gap)
+            heard = or_(heard, literal(gap.position > 0))
+        start = gap.position or null()  # whoever failed to store something may know no position
         session.execute(
             update(CHANNEL)
-            .where(CHANNEL.c.account == gap.account)
+            .where(*here)
             .values(
                 behind=or_(CHANNEL.c.behind, heard),
                 gap_at=case((heard, literal(gap.at, _GAP_AT.type)), else_=_GAP_AT),
-                cursor=case((heard, CHANNEL.c.cursor), else_=now),
+                cursor=func.coalesce(CHANNEL.c.cursor, start),
             )
         )
+
+
+def _ensure(session: Session, gap: Gap) -> None:
+    row = {"account": gap.account, "id": gap.channel, "name": ""}
+    session.execute(insert_into(session, Channel).values(row).on_conflict_do_nothing())
 
 
 def move(session: Session, posts: Iterable[Posted]) -> set[ChannelRef]:

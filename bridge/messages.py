@@ -128,12 +128,15 @@ class Gap:
 
     A listener reports it whenever it begins to hear anew: at its start, and after every loss of
     the connection that the platform does not make up for. `position` is the position that a
-    message posted at `at` would have in any channel; 0 where nobody knows it.
+    message posted at `at` would have in any channel; 0 where nobody knows it. With a `channel`
+    (native id) only that is concerned, and if nothing was heard in it yet, it is complete up to
+    the `position`.
     """
 
     account: str
     position: int
     at: datetime
+    channel: str = ""
 
 
 Event: TypeAlias = Posted | Edited | Deleted | Reacted | Shown | Gap | ChannelNamed | PersonNamed

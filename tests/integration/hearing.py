@@ -165,7 +165,7 @@ class Hearing(RuleBasedStateMachine):
             end = "commit"
         batch, listener.inbox = listener.inbox, []
         if listener.lost:
-            batch.insert(0, Gap(HELP.account, 0, self.world.now))
+            batch.insert(0, Gap(HELP.account, 0, self.world.now, HELP.id))
         if self._ended(end, lambda: listener.intake.take(batch, self.world.now)):
             listener.lost = False
             self._note_moot(batch)

@@ -293,6 +293,19 @@ def test_roots_older_than_seven_days_are_not_read_for_replies(store: Store) -> N
         assert cursors.reading_from(session, which, NOW) == Start(95, 89)
 
 
+def test_a_gap_in_one_channel_leaves_the_others_as_they_are(taking: Intake) -> None:
+    taking.take([posted(40, channel=OTHER), Gap("acme", 0, GAP_AT, HELP.id)], GAP_AT)
+    assert [one.channel for one in behind(taking.store)] == [HELP]
+
+
+def test_a_channel_whose_first_message_could_not_be_stored_starts_before_it(store: Store) -> None:
+    made = intake(store)
+    made.take([Gap("acme", 69, GAP_AT, HELP.id)], GAP_AT)
+    made.take([posted(80)], GAP_AT)
+    [which] = behind(store)
+    assert (which.channel, which.cursor, which.waiting) == (HELP, 69, True)
+
+
 def test_what_is_known_of_threads_counts_the_replies_that_are_there(store: Store) -> None:
     made = intake(store)
     replies = [posted(number, thread="1") for number in (2, 3, 4)]
