@@ -11,7 +11,7 @@ from tests.chaos.plan import Plan, Trouble
 from tests.chaos.servers import Server
 from tests.chaos.stage import Stage
 
-MISSED_SECONDS = 5.0
+MISSED_SECONDS = 20.0
 """So long a kill waits for its target to be up again."""
 _LOOK_SECONDS = 0.2
 
