@@ -9,7 +9,7 @@ lost            something people said is not in the store (unless they deleted i
 doubled         any of it is there more than once; also where either was right.
 wrongly_sent    it is there before it was due. Or: what cancels it happened at least 2.5 s before it
                 was due, and before the claim a look into the store had found the act itself, or a
-                gap of its account that ended at least 2.5 s after the act (then the worker has to
+                gap of its channel that ended at least 2.5 s after the act (then the worker has to
                 ask the platform, whose history lags by 2 s, before it sends).
 unaware         what cancels it happened as early, but nothing of it had come to the store, because
                 listeners or store were down: sent, and no fault.
@@ -168,8 +168,9 @@ def _judge_moment(evidence: Evidence, told: _Told, to: Channel, verdict: Verdict
         why = f"{said.fate} known {claimed - seen:.2f} s before"
         verdict.blame("wrongly_sent", said.token, why)
         return
-    for account, end, seen_at in evidence.known.gaps:
-        if account == said.platform and end >= acted_at + EARLY_SECONDS and seen_at < claimed:
+    for *of, end, seen_at in evidence.known.gaps:
+        here = of == [said.platform, said.channel]
+        if here and end >= acted_at + EARLY_SECONDS and seen_at < claimed:
             why = f"{said.fate}; a gap after it was known {claimed - seen_at:.2f} s before"
             verdict.blame("wrongly_sent", said.token, why)
             return

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import func, select, tuple_
+from sqlalchemy import select, tuple_
 
 from bridge.errors import StoreError
 from bridge.pending import CHANNEL, DELIVERY, LANE, MESSAGE, REACTION
@@ -21,13 +21,13 @@ class Known:
     """When something was first seen in the store, in seconds since 1970.
 
     A look ends at that moment, so what it saw was committed before. `acts` by number of the
-    message that they cancel, `owed` by id of the delivery; `gaps` holds (account, end of the gap,
-    when that was seen).
+    message that they cancel, `owed` by id of the delivery; `gaps` holds (account, channel's name,
+    end of the gap, when that was seen).
     """
 
     acts: dict[int, float] = field(default_factory=dict)
     owed: dict[int, float] = field(default_factory=dict)
-    gaps: list[tuple[str, float, float]] = field(default_factory=list)
+    gaps: list[tuple[str, str, float, float]] = field(default_factory=list)
     looks: int = 0
     in_vain: int = 0
 
@@ -52,15 +52,15 @@ def look(store: Store, deeds: Iterable[Deed], known: Known) -> None:
     with store.reading() as session:
         acts = _acts(session, list(deeds))
         owed = set(session.scalars(select(DELIVERY.c.id)))
-        latest = select(CHANNEL.c.account, func.max(CHANNEL.c.gap_at)).group_by(CHANNEL.c.account)
-        gaps = [(account, at.timestamp()) for account, at in session.execute(latest) if at]
+        latest = select(CHANNEL.c.account, CHANNEL.c.name, CHANNEL.c.gap_at)
+        gaps = [(*of, at.timestamp()) for *of, at in session.execute(latest) if at]
     at = time.time()
     known.looks += 1
     for number in acts:
         known.acts.setdefault(number, at)
     for delivery in owed - known.owed.keys():
         known.owed[delivery] = at
-    seen = {one[:2] for one in known.gaps}
+    seen = {one[:3] for one in known.gaps}
     known.gaps += [(*gap, at) for gap in gaps if gap not in seen]
 
 
